@@ -1,0 +1,1 @@
+"""A declarative, durable state-machine workflow runtime that is embedded in an application."""

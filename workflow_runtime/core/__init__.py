@@ -1,0 +1,1 @@
+"""Decides. No disk, no clock, no plugin, no thread: values in, values out."""
