@@ -15,6 +15,9 @@ WorkflowError
 ├── StatusNotAllowed
 ├── StaleRevision
 ├── ParameterError                  code: too_large, bad_name, number_out_of_range ...
+├── ExpressionError                 code: syntax_forbidden, call_forbidden ..., column, source
+├── EvaluationError                 code: unknown_name, type_clash ..., source, parameter
+├── TimerValueError                 code: bad_interval, bad_time, bad_cron, never_fires ..., value
 ├── FilterError
 ├── ActionNotFound
 ├── ExecutionError                  what went wrong while a process was executed
@@ -55,8 +58,10 @@ __all__ = [
     "CommandNotAllowed",
     "CommandNotFound",
     "ConditionFailed",
+    "EvaluationError",
     "EventLoopBlocked",
     "ExecutionError",
+    "ExpressionError",
     "Fenced",
     "FilterError",
     "IdempotencyConflict",
@@ -82,6 +87,7 @@ __all__ = [
     "StoreError",
     "StoreUnavailable",
     "TimerNotFound",
+    "TimerValueError",
     "WorkflowError",
 ]
 
@@ -197,6 +203,29 @@ class ParameterError(WorkflowError):
     """A value that was handed in cannot be accepted; nothing was stored."""
 
     code: str = "bad_value"
+
+
+class ExpressionError(WorkflowError):
+    """The text is no expression of the condition language; nothing was evaluated."""
+
+    code: str = "syntax_forbidden"
+    column: int = 1  #: from 1, in characters
+    source: str = ""
+
+
+class EvaluationError(WorkflowError):
+    """The expression could not be evaluated with these parameters."""
+
+    code: str = "type_clash"
+    source: str = ""
+    parameter: str = ""  #: the name that was looked up, where one was
+
+
+class TimerValueError(WorkflowError):
+    """The value of a timer cannot be read; nothing was armed."""
+
+    code: str = "bad_value"
+    value: str = ""
 
 
 class FilterError(WorkflowError):

@@ -108,6 +108,7 @@ class Walk:
     step: int = 0  #: index of the first action of the activity that is not journaled yet
     tries: int = 0  #: how often that action was begun before
     automatic: int = 0  #: automatic walks of this run so far
+    due: datetime | None = None  #: when the timer that began the run was due
     actor: str | None = None  #: only when an operator set it going
     reason: str | None = None
 
@@ -345,7 +346,7 @@ class Change:
             kind=kind,
             before=self.before,
             after=following.after,
-            entries=self.entries + following.entries,
+            entries=_told(self, following),
             journal=self.journal + following.journal,
             arm=_armed(self, following),
             drop=self.drop + following.drop,
@@ -353,6 +354,13 @@ class Change:
             release=self.release or following.release,
             decision=self.decision or following.decision,
         )
+
+
+def _told(first: Change, second: Change) -> tuple[HistoryEntry, ...]:
+    """History of both; where the second tells nothing of its own, the last row shows the status it leads to."""
+    if second.entries or not first.entries or second.after is None:
+        return first.entries + second.entries
+    return (*first.entries[:-1], replace(first.entries[-1], status=second.after.status))
 
 
 def _armed(first: Change, second: Change) -> tuple[Timer, ...]:

@@ -463,6 +463,15 @@ class Scheme(Drawn):
         """The transitions out of an activity, in document order."""
         return self._looked_up().leaving.get(activity, ())
 
+    def localized(self, kind: LocalizeType, name: str, culture: str | None) -> str:
+        """The label of a name: the exact culture, then its language, then the default entry, then the name itself."""
+        entries = [entry for entry in self.localization if entry.type is kind and entry.object_name == name]
+        language = culture.split("-")[0] if culture else None
+        for wanted in (culture, language):
+            if wanted and (found := next((entry.value for entry in entries if entry.culture == wanted), None)) is not None:
+                return found
+        return next((entry.value for entry in entries if entry.is_default), name)
+
     def _looked_up(self) -> SchemeIndex:
         if self._index is None:
             object.__setattr__(self, "_index", SchemeIndex.of(self))  # a cache: two threads may both build the same value

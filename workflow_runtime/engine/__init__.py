@@ -1,0 +1,1 @@
+"""Acts: the imperative shell around ``core`` and ``store``. No SQL word, no rule."""

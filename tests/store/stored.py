@@ -1,0 +1,85 @@
+"""Short cuts of the store's tests: put something there, look at rows, damage a column, count statements."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from factories import claim, creation
+
+from workflow_runtime.core.process import Process
+from workflow_runtime.store import tables
+from workflow_runtime.store.changes import Outcome
+from workflow_runtime.store.writes import Store
+
+
+def put(store: Store, process: Process, **fields: Any) -> Process:
+    """Created as it stands; returns it as stored."""
+    change = creation(process, **fields)
+    assert store.apply(change).outcome is Outcome.APPLIED
+    return change.result
+
+
+def put_running(store: Store, process: Process, owner: str = "me", **fields: Any) -> Process:
+    """Created at rest and claimed."""
+    change = claim(put(store, process, **fields))
+    change = replace(change, after=replace(change.after, owner=owner))  # type: ignore[type-var]
+    assert store.apply(change).outcome is Outcome.APPLIED
+    return change.result
+
+
+def rows_of(store: Store, table: sa.Table, process_id: UUID) -> list[Any]:
+    column = table.c.id if table is tables.process else table.c.process_id
+    with store.dialect.read() as transaction:
+        return transaction.rows_built(sa.select(table).where(column == str(process_id)))
+
+
+def everything(store: Store) -> dict[str, list[Any]]:
+    """All rows of all tables, to compare before and after."""
+    with store.dialect.snapshot() as transaction:
+        return {name: sorted(map(repr, transaction.rows_built(sa.select(table)))) for name, table in tables.metadata.tables.items()}
+
+
+def damage(store: Store, process_id: UUID, **columns: Any) -> None:
+    """Overwrite columns of the process row, as no verb would."""
+    with store.dialect.write() as transaction:
+        values = {name: value if isinstance(value, sa.ClauseElement) else sa.literal(value, sa.types.NullType()) for name, value in columns.items()}
+        statement = sa.update(tables.process).where(tables.process.c.id == str(process_id)).values(values)
+        assert transaction.run(statement, {}) == 1
+
+
+class Counted(Counter[str]):
+    """Statements by their first word, as the database has seen them; ``texts`` in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    @classmethod
+    def of(cls, numbers: dict[str, int]) -> Counted:
+        expected = cls()
+        expected.update(numbers)
+        return expected
+
+    def note(self, text: str) -> None:
+        if not text.startswith("--"):  # what a foreign key or a trigger does by itself
+            self[text.split()[0]] += 1
+            self.texts.append(text)
+
+
+@contextmanager
+def counting(store: Store) -> Iterator[Counted]:
+    """For one thread: its next transactions run on the connection that is counted here."""
+    counted = Counted()
+    with store.dialect.connected() as driver:
+        driver.set_trace_callback(counted.note)
+    try:
+        yield counted
+    finally:
+        with store.dialect.connected() as driver:
+            driver.set_trace_callback(None)

@@ -1,0 +1,21 @@
+"""The name a person may have meant: one rule for schemes, settings, plugins, commands and filters."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name that is spelled most alike, or ""; capitals do not count as a difference."""
+    folded = {candidate.casefold(): candidate for candidate in known}
+    found = difflib.get_close_matches(name.casefold(), folded, n=1)
+    return folded[found[0]] if found else ""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name: the near one, else all there are."""
+    names = list(dict.fromkeys(known))
+    if near := nearest(name, names):
+        return f"; did you mean {near!r}?"
+    return f"; there are {', '.join(map(repr, names[:12]))}{' ...' if len(names) > 12 else ''}" if names else "; there is none"

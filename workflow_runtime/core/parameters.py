@@ -1,0 +1,211 @@
+"""Which values a process has, and where a new value goes.
+
+Law: a declared purpose wins over the way a value came in; system names are read-only.
+
+=====================================  ============================================================
+a value that came                      goes
+=====================================  ============================================================
+at creation, undeclared                to the process (persistent)
+with a command, undeclared             to the walk (temporary: lives for the run)
+from an action, undeclared             to the process at arrival
+declared Persistence                   to the process: at creation at once, later at arrival
+declared Temporary                     to the walk
+None                                   removes the value
+=====================================  ============================================================
+
+What a name means is looked up in this order: changes of this walk, command inputs, temporary values,
+the process's values, system parameters, external providers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from workflow_runtime.core import types
+from workflow_runtime.core.frozen import EMPTY, FrozenDict
+from workflow_runtime.core.process import Parameters, Process, TriggerKind, Walk
+from workflow_runtime.core.scheme import Command, CommandInput, Purpose, Scheme
+from workflow_runtime.core.values import Limits, check_parameters
+from workflow_runtime.errors import ParameterError
+
+Lookup = Callable[[str], Any]
+Split = tuple[Parameters, Parameters]  #: (persistent, temporary)
+
+
+def _run_name(kind: TriggerKind) -> Callable[[Process, Walk | None], Any]:
+    return lambda process, walk: walk.run.name if walk and walk.run.kind is kind else None
+
+
+#: The system parameters of the vocabulary: name -> value for a process and the walk under way.
+SYSTEM: Mapping[str, Callable[[Process, Walk | None], Any]] = MappingProxyType(
+    {
+        "ProcessId": lambda process, walk: process.id,
+        "PreviousState": lambda process, walk: process.previous_state,
+        "CurrentState": lambda process, walk: process.state,
+        "PreviousStateForDirect": lambda process, walk: process.previous_state_for_direct,
+        "PreviousStateForReverse": lambda process, walk: process.previous_state_for_reverse,
+        "PreviousActivity": lambda process, walk: process.previous_activity,
+        "CurrentActivity": lambda process, walk: process.activity,
+        "PreviousActivityForDirect": lambda process, walk: process.previous_activity_for_direct,
+        "PreviousActivityForReverse": lambda process, walk: process.previous_activity_for_reverse,
+        "SchemeCode": lambda process, walk: process.scheme_code,
+        "SchemeId": lambda process, walk: process.scheme_version,
+        "IsPreExecution": lambda process, walk: False,
+        "ParentProcessId": lambda process, walk: process.parent_id,
+        "RootProcessId": lambda process, walk: process.root_id,
+        "TenantId": lambda process, walk: process.tenant_id,
+        "SubprocessName": lambda process, walk: None,
+        "CreationDate": lambda process, walk: process.created_at,
+        "LastTransitionDate": lambda process, walk: process.activity_since,
+        "CalendarName": lambda process, walk: process.pinned.calendar,
+        "IdentityId": lambda process, walk: walk.identity if walk else None,
+        "ImpersonatedIdentityId": lambda process, walk: walk.impersonated_identity if walk else None,
+        "CurrentCommand": _run_name(TriggerKind.COMMAND),
+        "ExecutedTimer": _run_name(TriggerKind.TIMER),
+        "StartTransitionTime": lambda process, walk: walk.started_at if walk else None,
+        "LogEnabled": lambda process, walk: process.pinned.log_enabled,
+    }
+)
+
+
+class View(Mapping[str, Any]):
+    """The values an action, a condition or an expression sees; ``changes`` are those of this walk so far."""
+
+    def __init__(self, process: Process, walk: Walk | None, changes: Mapping[str, Any] = EMPTY, external: Lookup | None = None) -> None:
+        self._process, self._walk, self._external = process, walk, external
+        self._layers = (changes, walk.inputs, walk.temporary, process.parameters) if walk else (changes, process.parameters)
+
+    def values(self) -> Any:
+        """The values of ``plain()``."""
+        return self.plain().values()
+
+    def plain(self) -> dict[str, Any]:
+        """The process's own values, without system and external ones, as a fresh dictionary."""
+        merged: dict[str, Any] = {}
+        for layer in reversed(self._layers):
+            merged.update(layer)
+        return {name: value for name, value in merged.items() if value is not None}
+
+    def __getitem__(self, name: str) -> Any:
+        for layer in self._layers:
+            if name in layer:
+                return layer[name]
+        if name in SYSTEM:
+            return SYSTEM[name](self._process, self._walk)
+        if self._external is not None:
+            return self._external(name)
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.plain())
+
+    def __len__(self) -> int:
+        return len(self.plain())
+
+    def lookup(self, name: str) -> Any:
+        """As ``view[name]``; a declared parameter without a value is None. KeyError for an unknown name."""
+        try:
+            return self[name]
+        except KeyError:
+            if self._process.pinned.parameter(name) is None:
+                raise
+            return None
+
+
+def at_creation(scheme: Scheme, given: Mapping[str, Any], limits: Limits) -> Split:
+    """Initial values, then what was passed. ParameterError for system names, wrong types, limits."""
+    initial = {spec.name: types.read_written(spec.initial, spec.type) for spec in scheme.parameters if spec.initial is not None}
+    return split(scheme, {**initial, **_accepted(scheme, given, limits)})
+
+
+def of_command(scheme: Scheme, command: Command, given: Mapping[str, Any], limits: Limits) -> Split:
+    """The inputs of a command: required ones must be there, declared ones are renamed, converted and sorted."""
+    renamed: dict[str, Any] = dict(given)
+    for wanted in command.inputs:
+        value = renamed.pop(wanted.name, None)
+        if value is None:
+            value = _default(scheme, wanted)
+        if value is None and wanted.required:
+            raise ParameterError(
+                f"the command {command.name!r} needs the input {wanted.name!r}", code="missing_input", parameter=wanted.name, command=command.name
+            )
+        if value is not None:
+            renamed[wanted.parameter] = value
+    return split(scheme, _accepted(scheme, renamed, limits), undeclared=Purpose.TEMPORARY)
+
+
+def of_operator(scheme: Scheme, given: Mapping[str, Any], limits: Limits) -> Split:
+    """Values an operator hands in with set_activity or set_state: undeclared ones are temporary."""
+    return split(scheme, _accepted(scheme, given, limits), undeclared=Purpose.TEMPORARY)
+
+
+def split(scheme: Scheme, values: Mapping[str, Any], *, undeclared: Purpose = Purpose.PERSISTENCE) -> Split:
+    """Persistent and temporary values, by declaration, else by ``undeclared``."""
+    persistent: dict[str, Any] = {}
+    temporary: dict[str, Any] = {}
+    for name, value in values.items():
+        spec = scheme.parameter(name)
+        lasting = (spec.purpose if spec else undeclared) is Purpose.PERSISTENCE
+        (persistent if lasting else temporary)[name] = value
+    return FrozenDict(persistent), FrozenDict(temporary)
+
+
+def at_arrival(process: Process, walk: Walk, changes: Parameters) -> Split:
+    """The process's values and the run's values once the walk has arrived."""
+    if not changes and not walk.inputs:
+        return process.parameters, walk.temporary
+    lasting, passing = split(process.pinned, changes)
+    return _merged(process.parameters, walk.inputs, lasting), _merged(walk.temporary, passing)
+
+
+def changed(before: Mapping[str, Any], after: Mapping[str, Any], scheme: Scheme, limits: Limits) -> Parameters:
+    """What an action changed in its copy: new values, and None for those it removed. ParameterError if it may not."""
+    different = {name: value for name, value in after.items() if name not in before or not _same(before[name], value)}
+    gone = {name: None for name in before if name not in after}
+    if not different and not gone:
+        return EMPTY
+    return FrozenDict({**_accepted(scheme, different, limits), **gone})
+
+
+def _same(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and bool(one == other)
+
+
+def _accepted(scheme: Scheme, given: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
+    if not given:
+        return {}
+    refuse_system_names(given)
+    checked = check_parameters(given, limits=limits)
+    return {name: _converted(scheme, name, value) for name, value in checked.items()}
+
+
+def _converted(scheme: Scheme, name: str, value: Any) -> Any:
+    spec = scheme.parameter(name)
+    if spec is None or value is None:
+        return value
+    try:
+        return types.convert(value, spec.type)
+    except ParameterError as error:
+        raise ParameterError(f"parameter {name!r}: {error.message}", **{**error.nouns, "parameter": name}) from error
+
+
+def refuse_system_names(names: Collection[str]) -> None:
+    """System parameters are the engine's: ParameterError when one is set from outside."""
+    if taken := sorted(name for name in names if name in SYSTEM):
+        raise ParameterError(f"{taken[0]!r} is a system parameter; it cannot be set", code="bad_name", parameter=taken[0])
+
+
+def _default(scheme: Scheme, wanted: CommandInput) -> Any:
+    if wanted.default is None:
+        return None
+    spec = scheme.parameter(wanted.parameter)
+    return types.read_written(wanted.default, spec.type if spec else "any")
+
+
+def _merged(*layers: Mapping[str, Any]) -> Parameters:
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged.update(layer)
+    return FrozenDict({name: value for name, value in merged.items() if value is not None})

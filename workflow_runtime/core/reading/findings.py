@@ -1,0 +1,60 @@
+"""What is wrong with a text: all of it at once, each finding with its place and the nearest name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import NoReturn
+
+from workflow_runtime.core.scheme import Place
+from workflow_runtime.errors import LONGEST_QUOTE, Problem, SchemeError
+
+MOST_PROBLEMS = 100  #: a text with more errors is refused with these; nobody reads further
+
+
+def quoted(found: object) -> str:
+    """A value as messages show it, cut so that a hostile text cannot fill a log."""
+    text = repr(found[: LONGEST_QUOTE + 1]) if isinstance(found, str) else repr(found)
+    return text if len(text) <= LONGEST_QUOTE else text[:LONGEST_QUOTE] + "..."
+
+
+def near(found: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """The known name most like the one found, empty when none is."""
+    names = list(known)
+    lowered = {name.lower(): name for name in reversed(names)}
+    hits = get_close_matches(found[:LONGEST_QUOTE].lower(), lowered, n=1, cutoff=cutoff)
+    return lowered[hits[0]] if hits else ""
+
+
+class Findings:
+    """Gathers problems while one text is read. Strict reading refuses what soft reading only reports."""
+
+    def __init__(self, path: str = "", *, strict: bool = True) -> None:
+        self.path = path
+        self.strict = strict
+        self.errors: list[Problem] = []
+        self.warnings: list[Problem] = []
+
+    def error(self, code: str, message: str, place: Place | None = None, suggestion: str = "") -> None:
+        line, column = place or (0, 0)
+        self.errors.append(Problem(code=code, message=message, path=self.path, line=line, column=column, suggestion=suggestion))
+        if len(self.errors) >= MOST_PROBLEMS:
+            self.refuse_if_any(f"the scheme has many problems, the first {MOST_PROBLEMS}:")
+
+    def warn(self, code: str, message: str, place: Place | None = None, suggestion: str = "") -> None:
+        line, column = place or (0, 0)
+        if len(self.warnings) < MOST_PROBLEMS:
+            self.warnings.append(Problem(code=code, message=message, severity="warning", path=self.path, line=line, column=column, suggestion=suggestion))
+
+    def unknown(self, code: str, message: str, place: Place | None = None, suggestion: str = "") -> None:
+        """Something outside the vocabulary: an error in strict reading, else kept and reported."""
+        (self.error if self.strict else self.warn)(code, message, place, suggestion)
+
+    def fatal(self, code: str, message: str, place: Place | None = None, suggestion: str = "") -> NoReturn:
+        """An error after which the text cannot be read any further."""
+        self.error(code, message, place, suggestion)
+        raise SchemeError(problems=tuple(self.errors))
+
+    def refuse_if_any(self, message: str | None = None) -> None:
+        if self.errors:
+            raise SchemeError(message, problems=tuple(sorted(self.errors, key=lambda problem: (problem.line, problem.column))))

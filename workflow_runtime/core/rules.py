@@ -1,0 +1,418 @@
+"""How a live process moves: create, begin, journal, arrive, rest, fail, refuse.
+
+Law: a rule is a function from values to one ``Change``; it reads no clock, asks no plugin, touches no store.
+The commit point of a walk A -> B lies after B's last action: until then the row says A.
+
+==========  =============================  ==========================================================
+rule        when                           what becomes true
+==========  =============================  ==========================================================
+create      a process is born              Running, the walk "enter the initial activity"
+begin       a trigger takes a transition   Running, mine, token + 1 from rest; the walk; its timer row gone
+journal     an action has returned         its row, walk.step + 1
+arrive      B's last action is done        activity, state, parameters, timers of A dropped and of B armed
+rest        nothing leads on by itself     Idled or Finalized, nobody's
+fail        something raised               the status rule; the walk is kept; missing timers armed again
+divert      ... and a listener names an    the cause in history, a new walk into that activity
+            activity
+cancel      a person asked for it          Terminated with actor and reason; the walk is kept
+release     the server shuts down          nobody's, token + 1, a retry row that is due now
+refuse      a due timer leads nowhere      a history row; the timer armed again, or Terminated
+==========  =============================  ==========================================================
+
+The status rule: Error if a command transition leads out of the last committed activity or a timer row for a
+transition out of it will exist afterwards; else Terminated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from workflow_runtime.core import timing
+from workflow_runtime.core.frozen import EMPTY
+from workflow_runtime.core.process import (
+    CancelRequest,
+    Change,
+    ChangeKind,
+    EntryKind,
+    ErrorInfo,
+    HistoryEntry,
+    JournalEntry,
+    Parameters,
+    Process,
+    ProcessStatus,
+    Timer,
+    TimerKind,
+    Trigger,
+    TriggerKind,
+    Walk,
+)
+from workflow_runtime.core.scheme import Activity, Classifier, Scheme, TimerSpec, TimerType, Transition, TriggerType
+
+#: (definition, value as written) -> when it falls due; None: never
+DueOf = Callable[[TimerSpec, str], datetime | None]
+
+TIMER_VALUE = "TimerValue_"  #: prefix of the parameter that overrides a timer's value
+
+
+# ------------------------------------------------------------------ birth and begin
+
+
+def create(
+    scheme: Scheme,
+    *,
+    process_id: UUID,
+    token: int,
+    owner: str | None,
+    walk_id: str,
+    now: datetime,
+    persistent: Parameters = EMPTY,
+    temporary: Parameters = EMPTY,
+    identity: str | None = None,
+    impersonated_identity: str | None = None,
+    tenant_id: str | None = None,
+) -> Change:
+    """A process about to enter its initial activity; ``owner`` None leaves it to any server."""
+    born = Trigger(TriggerKind.CREATE)
+    walk = Walk(
+        id=walk_id,
+        activity=scheme.initial_activity,
+        trigger=born,
+        run=born,
+        started_at=now,
+        identity=identity,
+        impersonated_identity=impersonated_identity,
+        temporary=temporary,
+    )
+    process = Process(
+        id=process_id,
+        scheme_code=scheme.code,
+        scheme_version=scheme.version,
+        status=ProcessStatus.RUNNING,
+        parameters=persistent,
+        root_id=process_id,
+        tenant_id=tenant_id,
+        created_at=now,
+        updated_at=now,
+        status_since=now,
+        activity_since=now,
+        owner=owner,
+        token=token,
+        walk=walk,
+        scheme=scheme,
+    )
+    return Change(kind=ChangeKind.CREATE, before=None, after=process)
+
+
+def begin(process: Process, walk: Walk, *, owner: str | None, now: datetime) -> Change:
+    """The process is Running with this walk: a claim from rest, or the next walk of a run in hand."""
+    claims = process.owner is None
+    after = replace(
+        process,
+        status=ProcessStatus.RUNNING,
+        status_since=process.status_since if process.status is ProcessStatus.RUNNING else now,
+        owner=owner,
+        token=process.token + 1 if claims else process.token,
+        walk=walk,
+        waiting_until=None,
+        updated_at=now,
+    )
+    drop = (walk.trigger.name,) if walk.trigger.kind is TriggerKind.TIMER else ()
+    kind = ChangeKind.CLAIM if claims else ChangeKind.ARRIVE
+    return Change(kind=kind, before=process, after=after, drop=drop, release=claims and process.status is ProcessStatus.RUNNING)
+
+
+def walk_after(old: Walk | None, activity: str, trigger: Trigger, *, walk_id: str, now: datetime, reason: str | None = None) -> Walk:
+    """New work in place of a walk that is given up: for the same people, with the values of its run, with new effect keys."""
+    return Walk(
+        id=walk_id,
+        activity=activity,
+        trigger=trigger,
+        run=old.run if old else trigger,
+        started_at=now,
+        identity=old.identity if old else None,
+        impersonated_identity=old.impersonated_identity if old else None,
+        temporary=old.temporary if old else EMPTY,
+        automatic=old.automatic + 1 if old else 0,
+        reason=reason,
+    )
+
+
+def next_walk(done: Walk, transition: Transition, temporary: Parameters, *, walk_id: str, now: datetime) -> Walk:
+    """The automatic walk that follows ``done`` in the same run; a timer of value "0" counts as automatic."""
+    timer = transition.trigger.type is TriggerType.TIMER
+    trigger = Trigger(TriggerKind.TIMER, transition.trigger.name) if timer else Trigger(TriggerKind.AUTO)
+    return Walk(
+        id=walk_id,
+        transition=transition.name,
+        activity=transition.target,
+        trigger=trigger,
+        run=done.run,
+        started_at=now,
+        identity=done.identity,
+        impersonated_identity=done.impersonated_identity,
+        temporary=temporary,
+        automatic=done.automatic + 1,
+        due=done.due,
+    )
+
+
+# ------------------------------------------------------------------ a walk under way
+
+
+def journal(process: Process, entry: JournalEntry, *, now: datetime) -> Change:
+    """An action's outcome is durable; the walk stands at the next one."""
+    walk = _walk(process)
+    survived = process.deaths_step == step_name(entry.activity, entry.index)
+    after = replace(
+        process,
+        walk=replace(walk, step=entry.index + 1, tries=0),
+        deaths=0 if survived else process.deaths,
+        deaths_step="" if survived else process.deaths_step,
+        updated_at=now,
+    )
+    return Change(kind=ChangeKind.JOURNAL, before=process, after=after, journal=(entry,))
+
+
+def journal_step(process: Process, entry: JournalEntry, *, now: datetime) -> Change:
+    """The result of a ``ctx.step`` inside an action is durable; the walk stands where it stood."""
+    return Change(kind=ChangeKind.STEP, before=process, after=replace(process, updated_at=now), journal=(entry,))
+
+
+def arrive(process: Process, parameters: Parameters, armed: Iterable[Timer], *, server: str | None, now: datetime) -> Change:
+    """The walk has led to its activity. The process stays Running until ``rest`` or the next ``begin``."""
+    walk, scheme = _walk(process), process.pinned
+    activity = scheme.activity(walk.activity)
+    assert activity is not None, walk.activity
+    transition = scheme.transition(walk.transition)
+    after = replace(
+        process,
+        activity=activity.name,
+        state=activity.state or process.state,
+        previous_activity=process.activity,
+        previous_state=process.state,
+        parameters=parameters,
+        activity_since=now,
+        updated_at=now,
+        last_error=None,
+        walk=None,
+    )
+    after = _remembering(after, process, transition)
+    entry = _moved(process, after, walk, transition, activity, server, now)
+    after = replace(after, last_seq=entry.seq)
+    return Change(kind=ChangeKind.ARRIVE, before=process, after=after, entries=(entry,), arm=tuple(armed), drop_others=True)
+
+
+def rest(process: Process, *, now: datetime) -> Change:
+    """Nothing leads on by itself: the process waits for a command or a timer, or has ended."""
+    activity = process.pinned.activity(process.activity)
+    final = activity is not None and activity.is_final
+    status = ProcessStatus.FINALIZED if final else ProcessStatus.IDLED
+    return Change(kind=ChangeKind.ARRIVE, before=process, after=at_rest(process, status, now))
+
+
+def divert(process: Process, error: ErrorInfo, walk: Walk, *, server: str | None, now: datetime) -> Change:
+    """A failure that a listener answered with an activity: the cause in history, and a new walk into it."""
+    after = replace(process, last_error=error, updated_at=now)
+    entry = note(after, EntryKind.FAILED, server=server, now=now, error=error)
+    failed = Change(kind=ChangeKind.FAIL, before=process, after=replace(after, last_seq=entry.seq), entries=(entry,))
+    assert failed.after is not None
+    return failed.then(begin(failed.after, walk, owner=server, now=now))
+
+
+def release(process: Process, *, now: datetime) -> Change:
+    """Handed back between two steps by a server that shuts down: any server takes it up at once, nothing is counted."""
+    after = replace(process, owner=None, token=process.token + 1, waiting_until=now, updated_at=now)
+    row = Timer(name=TimerKind.RETRY, kind=TimerKind.RETRY, due=now)
+    return Change(kind=ChangeKind.RELEASE, before=process, after=after, arm=(row,))
+
+
+def cancel(process: Process, request: CancelRequest, *, server: str | None, now: datetime) -> Change:
+    """Broken off on request, at a step boundary or at rest; the walk is kept, so that it can be resumed."""
+    after = at_rest(process, ProcessStatus.TERMINATED, now)
+    entry = note(after, EntryKind.CANCELLED, server=server, now=now, actor=request.actor, reason=request.reason)
+    after = replace(after, last_seq=entry.seq)
+    return Change(kind=ChangeKind.CANCEL, before=process, after=after, entries=(entry,), release=True)
+
+
+def at_rest(process: Process, status: ProcessStatus, now: datetime) -> Process:
+    """Nobody's, with its counters of mishaps back at zero; the walk is kept where the status is a broken one."""
+    return replace(
+        process,
+        status=status,
+        status_since=process.status_since if process.status is status else now,
+        owner=None,
+        deaths=0,
+        deaths_step="",
+        adoptions=0,
+        cancel_requested=None,
+        waiting_until=None,
+        updated_at=now,
+    )
+
+
+# ------------------------------------------------------------------ a walk that ends without arrival
+
+
+def fail(process: Process, error: ErrorInfo, timers: Collection[str], due_of: DueOf, *, server: str | None, now: datetime) -> Change:
+    """Broken off: the status rule, the walk kept, the cause in history. ``timers`` are the names of its rows."""
+    armed = rearm(process, timers, due_of, now)
+    status = broken_status(process.pinned, process.activity, {*timers, *(timer.name for timer in armed)})
+    after = replace(at_rest(process, status, now), last_error=error)
+    entry = note(after, EntryKind.FAILED, server=server, now=now, error=error)
+    return Change(kind=ChangeKind.FAIL, before=process, after=replace(after, last_seq=entry.seq), entries=(entry,), arm=armed, release=True)
+
+
+def refuse_timer(process: Process, timer: Timer, timers: Collection[str], due_of: DueOf, *, kind: EntryKind, server: str | None, now: datetime) -> Change:
+    """A due timer that cannot or must not be taken: it is armed again, or dropped if it was for one moment only.
+
+    If that leaves no exit by command or timer, the process is Terminated with the reason "timer missed".
+    """
+    others = {*timers} - {timer.name}
+    armed = tuple(t for t in rearm(process, others, due_of, now) if t.name != timer.name or timing.rearms(_type_of(process, timer)))
+    left = others | {t.name for t in armed}
+    stuck = broken_status(process.pinned, process.activity, left) is ProcessStatus.TERMINATED
+    status, kind = (ProcessStatus.TERMINATED, EntryKind.TIMER_MISSED) if stuck else (process.status, kind)
+    after = at_rest(process, status, now)
+    trigger = Trigger(TriggerKind.TIMER, timer.name)
+    entry = note(after, kind, server=server, now=now, trigger=trigger, reason="timer missed" if stuck else None)
+    after = replace(after, last_seq=entry.seq)
+    return Change(kind=ChangeKind.REFUSE, before=process, after=after, entries=(entry,), drop=(timer.name,), arm=armed)
+
+
+def broken_status(scheme: Scheme, activity: str, timers: Collection[str]) -> ProcessStatus:
+    """The status rule; ``timers`` are the timer rows that will exist."""
+    for transition in scheme.leaving(activity):
+        trigger = transition.trigger
+        if trigger.type is TriggerType.COMMAND or (trigger.type is TriggerType.TIMER and trigger.name in timers):
+            return ProcessStatus.ERROR
+    return ProcessStatus.TERMINATED
+
+
+# ------------------------------------------------------------------ timers of an activity
+
+
+def arm(scheme: Scheme, activity: str, parameters: Parameters, due_of: DueOf) -> tuple[Timer, ...]:
+    """The rows an arrival leaves: one for each timer that leads out and is not immediate, never or already final."""
+    entered = scheme.activity(activity)
+    if entered is None or entered.is_final:
+        return ()
+    armed = []
+    for spec in timers_leaving(scheme, activity):
+        value = timer_value(spec, parameters)
+        if value != timing.IMMEDIATE and (due := due_of(spec, value)) is not None:
+            armed.append(Timer(name=spec.name, due=due, value=value, keep=spec.keep_if_set))
+    return tuple(armed)
+
+
+def rearm(process: Process, existing: Collection[str], due_of: DueOf, now: datetime) -> tuple[Timer, ...]:
+    """The timers of A that are missing: Interval, Time and Cron from now, a moment only while it is still to come."""
+    missing = (timer for timer in arm(process.pinned, process.activity, process.parameters, due_of) if timer.name not in existing)
+    return tuple(replace(t, keep=True) for t in missing if timing.rearms(_type_of(process, t)) or t.due > now)
+
+
+def _type_of(process: Process, timer: Timer) -> TimerType:
+    spec = process.pinned.timer(timer.name)
+    return spec.type if spec else TimerType.DATE_AND_TIME  # a timer the scheme does not know is for one moment
+
+
+def timers_leaving(scheme: Scheme, activity: str) -> list[TimerSpec]:
+    """The definitions of the timers with a transition out of this activity, in document order."""
+    names = dict.fromkeys(t.trigger.name for t in scheme.leaving(activity) if t.trigger.type is TriggerType.TIMER)
+    return [spec for name in names if (spec := scheme.timer(name)) is not None]
+
+
+def immediate_timers(scheme: Scheme, activity: str, parameters: Parameters) -> list[str]:
+    """Timers of value "0": their transitions are tried behind the automatic ones."""
+    return [spec.name for spec in timers_leaving(scheme, activity) if timer_value(spec, parameters) == timing.IMMEDIATE]
+
+
+def timer_value(spec: TimerSpec, parameters: Parameters) -> str:
+    """The value in force: the one set for this process, else the definition."""
+    override = parameters.get(TIMER_VALUE + spec.name)
+    return spec.value if override is None else timing.written(override)
+
+
+# ------------------------------------------------------------------ history rows
+
+
+def note(
+    process: Process,
+    kind: EntryKind,
+    *,
+    now: datetime,
+    server: str | None = None,
+    trigger: Trigger | None = None,
+    actor: str | None = None,
+    reason: str | None = None,
+    error: ErrorInfo | None = None,
+) -> HistoryEntry:
+    """A history row about a process that did not move; ``process`` is as it stands after it."""
+    walk = process.walk
+    return HistoryEntry(
+        process_id=process.id,
+        seq=process.last_seq + 1,
+        kind=kind,
+        at=now,
+        from_activity=process.activity,
+        to_activity=process.activity,
+        from_state=process.state,
+        to_state=process.state,
+        status=process.status,
+        trigger=trigger or (walk.trigger if walk else Trigger(TriggerKind.OPERATOR)),
+        transition=walk.transition if walk and trigger is None else "",
+        identity=walk.identity if walk else None,
+        impersonated_identity=walk.impersonated_identity if walk else None,
+        actor=actor,
+        reason=reason,
+        walk_id=walk.id if walk else "",
+        server=server,
+        error=error,
+    )
+
+
+def _moved(before: Process, after: Process, walk: Walk, transition: Transition | None, activity: Activity, server: str | None, now: datetime) -> HistoryEntry:
+    return HistoryEntry(
+        process_id=before.id,
+        seq=before.last_seq + 1,
+        kind=EntryKind.MOVED,
+        at=now,
+        from_activity=before.activity,
+        to_activity=after.activity,
+        from_state=before.state,
+        to_state=after.state,
+        status=ProcessStatus.FINALIZED if activity.is_final else ProcessStatus.RUNNING,
+        trigger=walk.trigger,
+        transition=walk.transition,
+        classifier=transition.classifier if transition else Classifier.NOT_SPECIFIED,
+        identity=walk.identity,
+        impersonated_identity=walk.impersonated_identity,
+        actor=walk.actor,
+        reason=walk.reason,
+        walk_id=walk.id,
+        server=server,
+        started_at=walk.started_at,
+        is_final=activity.is_final,
+    )
+
+
+def _remembering(after: Process, before: Process, transition: Transition | None) -> Process:
+    """Direct and Reverse transitions also keep where they came from on their own side."""
+    classifier = transition.classifier if transition else Classifier.NOT_SPECIFIED
+    if classifier is Classifier.DIRECT:
+        return replace(after, previous_activity_for_direct=before.activity, previous_state_for_direct=before.state)
+    if classifier is Classifier.REVERSE:
+        return replace(after, previous_activity_for_reverse=before.activity, previous_state_for_reverse=before.state)
+    return after
+
+
+def step_name(activity: str, index: int) -> str:
+    """How a step is named where deaths are counted."""
+    return f"{activity}#{index}"
+
+
+def _walk(process: Process) -> Walk:
+    assert process.walk is not None, f"process {process.id} has no walk"
+    return process.walk

@@ -1,0 +1,76 @@
+"""Calls what users have written: synchronous or ``async def``, on the right loop.
+
+A coroutine runs on the loop of the ``runtime.aio`` call it belongs to, else on the loop given with
+``with_event_loop``, else on a loop of the runtime's own in a background thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import ContextVar
+from typing import Any
+
+from workflow_runtime.errors import EventLoopBlocked
+
+#: the loop on which the present ``runtime.aio`` verb was awaited
+calling_loop: ContextVar[asyncio.AbstractEventLoop | None] = ContextVar("calling_loop", default=None)
+
+
+class Caller:
+    """One per runtime. Thread-safe."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self._given = loop
+        self._own: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """The result of ``function(*arguments)``, awaited if it is awaitable; what it raises passes through."""
+        result = function(*arguments)
+        return self.wait(result) if inspect.isawaitable(result) else result
+
+    def wait(self, awaitable: Awaitable[Any]) -> Any:
+        loop = calling_loop.get() or self._given or self._background()
+        coroutine = _as_coroutine(awaitable)
+        if _running_loop() is loop:
+            coroutine.close()
+            raise EventLoopBlocked()
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+
+    def close(self) -> None:
+        """Ends the background loop; the next coroutine would start another."""
+        with self._lock:
+            loop, thread, self._own, self._thread = self._own, self._thread, None, None
+        if loop is not None and thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+
+    def _background(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._own is None:
+                self._own = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=self._own.run_forever, name="workflow-runtime-loop", daemon=True)
+                self._thread.start()
+            return self._own
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _as_coroutine(awaitable: Awaitable[Any]) -> Coroutine[Any, Any, Any]:
+    if inspect.iscoroutine(awaitable):
+        return awaitable
+
+    async def outcome() -> Any:
+        return await awaitable
+
+    return outcome()

@@ -1,0 +1,276 @@
+"""Begins runs: a creation, a command, a due timer, a walk that waits. All of them end in ``Run.drive``.
+
+A claim from rest that finds another revision is a lost race: load again, decide once more, then ProcessBusy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+from uuid import UUID
+
+from workflow_runtime.core import operating, parameters, rules, timing
+from workflow_runtime.core.answers import AvailableCommand, CommandResult
+from workflow_runtime.core.frozen import EMPTY
+from workflow_runtime.core.nearness import did_you_mean, nearest
+from workflow_runtime.core.process import Change, EntryKind, Parameters, Process, ProcessStatus, Timer, TimerKind, Trigger, TriggerKind, Walk
+from workflow_runtime.core.scheme import Command, LocalizeType, Scheme, Transition, TriggerType
+from workflow_runtime.engine.engine import Engine
+from workflow_runtime.engine.judging import Asker, Judge
+from workflow_runtime.engine.run import LostRace, Run
+from workflow_runtime.errors import (
+    CommandNotAllowed,
+    CommandNotFound,
+    ConditionFailed,
+    ProcessBusy,
+    StaleRevision,
+    StatusNotAllowed,
+)
+from workflow_runtime.store.writes import Outcome
+
+T = TypeVar("T")
+
+_TYPE_OF = {TriggerKind.COMMAND: TriggerType.COMMAND, TriggerKind.TIMER: TriggerType.TIMER}
+
+
+class Executor:
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    # ------------------------------------------------------------------ create
+
+    def create(
+        self,
+        scheme: Scheme,
+        *,
+        process_id: UUID,
+        given: Mapping[str, Any],
+        asker: Asker,
+        tenant_id: str | None,
+    ) -> Process:
+        """A new process, driven to rest. ProcessAlreadyExists, ParameterError, ActionFailed (the process stays)."""
+        engine = self.engine
+        persistent, temporary = parameters.at_creation(scheme, given, engine.settings.limits)
+        change = rules.create(
+            scheme,
+            process_id=process_id,
+            token=engine.new_token(),
+            owner=engine.me,
+            walk_id=engine.new_id(),
+            now=engine.now(),
+            persistent=persistent,
+            temporary=temporary,
+            identity=asker.identity,
+            impersonated_identity=asker.impersonated_identity,
+            tenant_id=tenant_id,
+        )
+        assert change.after is not None
+        engine.require_bound(change.after)
+        with engine.live.hold(process_id):
+            return Run(engine, change.after, begun=change).drive()
+
+    # ------------------------------------------------------------------ commands
+
+    def command(
+        self,
+        process_id: UUID,
+        name: str,
+        *,
+        asker: Asker,
+        given: Mapping[str, Any],
+        check_restrictions: bool = False,
+        expected_revision: int | None = None,
+    ) -> CommandResult:
+        """One command, driven to rest. Nothing is written where it is not executed."""
+
+        def decide(process: Process) -> CommandResult:
+            declared = self._admitted(process, name, expected_revision)
+            inputs, temporary = parameters.of_command(process.pinned, declared, given, self.engine.settings.limits)
+            walk = self._prototype(Trigger(TriggerKind.COMMAND, name), inputs=inputs, temporary=temporary, asker=asker)
+            moved = self._take(process, walk, asker if check_restrictions else None)
+            if moved is None:
+                return CommandResult(was_executed=False, process=process, reason=_why_not(process, name))
+            return CommandResult(was_executed=True, process=moved, waiting_until=moved.waiting_until)
+
+        return self.decide(process_id, decide)
+
+    def available(self, process: Process, asker: Asker | None, *, check_conditions: bool, culture: str | None) -> list[AvailableCommand]:
+        """The commands that lead out of where the process stands; rights are looked at only with an ``asker``."""
+        if not process.status.accepts_commands:
+            return []
+        judge = Judge(self.engine, self.engine.compiled(process), process, None)
+        found: dict[str, list[Transition]] = {}
+        for transition in process.pinned.leaving(process.activity):
+            if transition.trigger.type is TriggerType.COMMAND and (asker is None or judge.allows(transition, asker)):
+                found.setdefault(transition.trigger.name, []).append(transition)
+        if check_conditions:
+            found = {name: taken for name, taken in found.items() if judge.choose(TriggerType.COMMAND, name, asker)}
+        return [_available(process.pinned, name, transitions, culture) for name, transitions in found.items()]
+
+    def _admitted(self, process: Process, name: str, expected_revision: int | None) -> Command:
+        """The declared command, if the process takes commands at all now."""
+        declared = process.pinned.command(name)
+        if declared is None:
+            raise _unknown_command(process, name)
+        require_revision(process, expected_revision)
+        require_status(process)
+        self.engine.require_bound(process)
+        return declared
+
+    # ------------------------------------------------------------------ timers and waiting walks
+
+    def fire(self, process_id: UUID, timer: Timer, *, order: operating.Order | None = None) -> Process | None:
+        """A due row: take its transition, or say in history why not. None: not now, or no longer due.
+
+        With an ``order`` an operator fires it, whenever it is due.
+        """
+        if timer.kind is not TimerKind.TIMER:
+            return self.decide(process_id, self._take_up)
+
+        def decide(process: Process) -> Process | None:
+            if not process.status.accepts_commands:
+                return None
+            self.engine.require_bound(process)
+            spec = process.pinned.timer(timer.name)
+            if order is None and spec is not None and timing.is_too_late(spec, timer.due, self.engine.now()):
+                return self._refuse(process, timer, EntryKind.TIMER_SKIPPED)
+            walk = replace(self._prototype(Trigger(TriggerKind.TIMER, timer.name)), due=timer.due)
+            walk = replace(walk, actor=order.actor, reason=order.reason) if order else walk
+            return self._take(process, walk) or self._refuse(process, timer, EntryKind.NOT_APPLICABLE)
+
+        return self.decide(process_id, decide)
+
+    def _refuse(self, process: Process, timer: Timer, kind: EntryKind) -> Process:
+        engine, now = self.engine, self.engine.now()
+        rows = {row.name for row in engine.store.timers(process.id) if row.kind is TimerKind.TIMER}
+        due_of = engine.due_of(process, None, now=now, quiet=True)
+        return self.commit(rules.refuse_timer(process, timer, rows, due_of, kind=kind, server=engine.me, now=now))
+
+    def _take_up(self, process: Process) -> Process | None:
+        if not process.is_waiting:
+            return None
+        self.engine.require_bound(process)
+        return self.go_on(process, operating.take_up(process, owner=self.engine.me, now=self.engine.now()))
+
+    def go_on(self, process: Process, begun: Change | None = None) -> Process:
+        """The walk of a process goes on at its first unfinished step; finished ones are not repeated."""
+        walk = begun.after.walk if begun and begun.after else process.walk
+        finished = self.engine.store.journal(process.id, walk.id) if walk else ()
+        return Run(self.engine, process, begun=begun, finished=finished).drive()
+
+    # ------------------------------------------------------------------ common to all
+
+    def commit(self, change: Change) -> Process:
+        """A change from rest that begins no run. LostRace."""
+        outcome, _ = self.engine.apply(change)
+        if outcome is not Outcome.APPLIED:
+            raise LostRace()
+        self.engine.tell(change)
+        return change.result
+
+    def decide(self, process_id: UUID, decide: Callable[[Process], T]) -> T:
+        """Loads and decides; a lost race is decided once more, on what is there then."""
+        with self.engine.live.hold(process_id):
+            try:
+                return decide(self.engine.load(process_id))
+            except LostRace:
+                pass
+            try:
+                return decide(self.engine.load(process_id))
+            except LostRace:
+                raise ProcessBusy(f"process {process_id} is being moved by others; repeat the call", process_id=process_id) from None
+
+    def _take(self, process: Process, prototype: Walk, rights: Asker | None = None) -> Process | None:
+        """Takes the first transition of the walk's trigger, and drives; None where none can be taken.
+
+        A condition that raises breaks the process off before the error reaches the caller.
+        """
+        judge = Judge(self.engine, self.engine.compiled(process), process, prototype)
+        name = prototype.trigger.name
+        try:
+            if rights is not None:
+                _require_rights(judge, process, name, rights)
+            transition = judge.choose(_TYPE_OF[prototype.trigger.kind], name, rights)
+        except ConditionFailed as error:
+            run = Run(self.engine, process)
+            if not run.broken(error):
+                raise
+            return run.drive()
+        if transition is None:
+            return None
+        walk = replace(prototype, transition=transition.name, activity=transition.target)
+        return Run(self.engine, process, begun=rules.begin(process, walk, owner=self.engine.me, now=walk.started_at)).drive()
+
+    def _prototype(
+        self, trigger: Trigger, *, inputs: Parameters = EMPTY, temporary: Parameters = EMPTY, asker: Asker | None = None
+    ) -> Walk:
+        """A walk whose transition is not chosen yet: conditions see its inputs."""
+        return Walk(
+            id=self.engine.new_id(),
+            activity="",
+            trigger=trigger,
+            run=trigger,
+            started_at=self.engine.now(),
+            identity=asker.identity if asker else None,
+            impersonated_identity=asker.impersonated_identity if asker else None,
+            inputs=inputs,
+            temporary=temporary,
+        )
+
+
+def require_revision(process: Process, expected: int | None) -> None:
+    """StaleRevision when the process has changed since the caller read it."""
+    if expected is not None and process.revision != expected:
+        text = f"process {process.id} has revision {process.revision}, not {expected}; read it again and decide once more"
+        raise StaleRevision(text, process_id=process.id, revision=process.revision, expected_revision=expected)
+
+
+def require_status(process: Process) -> None:
+    """Commands and timers move Idled and Error processes: ProcessBusy, StatusNotAllowed."""
+    if process.status is ProcessStatus.RUNNING:
+        raise ProcessBusy(f"process {process.id} is Running; repeat the call when it has come to rest", process_id=process.id)
+    if not process.status.accepts_commands:
+        raise StatusNotAllowed(
+            f"process {process.id} is {process.status} and takes no commands; set_activity, set_state or resume_process can move it on",
+            process_id=process.id,
+            status=process.status,
+        )
+
+
+def _require_rights(judge: Judge, process: Process, name: str, asker: Asker) -> None:
+    candidates = [t for t in process.pinned.leaving(process.activity) if t.trigger.type is TriggerType.COMMAND and t.trigger.name == name]
+    if candidates and not any(judge.allows(transition, asker) for transition in candidates):
+        raise CommandNotAllowed(
+            f"{asker.acting!r} may not give the command {name!r} to process {process.id} at {process.activity!r}",
+            process_id=process.id,
+            command=name,
+            identity=asker.acting,
+        )
+
+
+def _unknown_command(process: Process, name: str) -> CommandNotFound:
+    known = [command.name for command in process.pinned.commands]
+    return CommandNotFound(
+        f"the scheme {process.scheme_code!r} declares no command {name!r}{did_you_mean(name, known)}",
+        process_id=process.id,
+        command=name,
+        suggestion=nearest(name, known),
+    )
+
+
+def _why_not(process: Process, name: str) -> str:
+    transitions = process.pinned.leaving(process.activity)
+    if any(t.trigger.type is TriggerType.COMMAND and t.trigger.name == name for t in transitions):
+        return f"no transition of the command {name!r} from activity {process.activity!r} has conditions that hold"
+    return f"no transition of the command {name!r} leads out of activity {process.activity!r}"
+
+
+def _available(scheme: Scheme, name: str, transitions: list[Transition], culture: str | None) -> AvailableCommand:
+    declared = scheme.command(name)
+    return AvailableCommand(
+        name=name,
+        localized_name=scheme.localized(LocalizeType.COMMAND, name, culture),
+        parameters=declared.inputs if declared else (),
+        classifiers=tuple(dict.fromkeys(str(transition.classifier) for transition in transitions)),
+    )

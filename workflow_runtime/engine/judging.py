@@ -1,0 +1,124 @@
+"""May this transition be taken? Conditions and rights, asked of the user's callables and of the expressions.
+
+A condition that raises is ConditionFailed, an error of the process and never a silent no. Allowed = (no Allow,
+or the Allow entries combined by their type) and not (the Restrict entries combined by theirs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from workflow_runtime.core.frozen import EMPTY
+from workflow_runtime.core.machine import AUTO, trigger_key
+from workflow_runtime.core.parameters import View
+from workflow_runtime.core.process import Process, Walk
+from workflow_runtime.core.rules import immediate_timers
+from workflow_runtime.core.scheme import Combine, Condition, ConditionType, RestrictionType, Transition, TriggerType
+from workflow_runtime.core.substitution import substitute
+from workflow_runtime.engine.engine import Engine
+from workflow_runtime.engine.schemes import Compiled
+from workflow_runtime.engine.steps import Context
+from workflow_runtime.errors import ConditionFailed
+
+PREDEFINED = "Predefined"  #: an actor of this rule, or one that is not declared, is a rule of its own name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """Who wants to give a command; None as identity: rights are not looked at."""
+
+    identity: str | None
+    impersonated_identity: str | None = None
+
+    @property
+    def acting(self) -> str | None:
+        return self.impersonated_identity or self.identity
+
+
+class Judge:
+    """Decisions about one process at one moment. ``walk`` brings the inputs and temporary values of the run."""
+
+    def __init__(self, engine: Engine, compiled: Compiled, process: Process, walk: Walk | None, changes: Mapping[str, Any] = EMPTY) -> None:
+        self._engine, self._compiled, self._process, self._walk = engine, compiled, process, walk
+        self.view = View(process, walk, changes, partial(engine.catalogue.external, process))
+
+    def choose(self, kind: TriggerType, name: str = "", asker: Asker | None = None) -> Transition | None:
+        """The transition this trigger takes from where the process stands; ConditionFailed.
+
+        With an ``asker`` rights filter the candidates before their conditions are asked.
+        """
+
+        def holds(transition: Transition) -> bool:
+            return (asker is None or self.allows(transition, asker)) and self.holds(transition)
+
+        return self._compiled.machine.choose(self._process.activity, trigger_key(kind, name), holds)
+
+    def choose_automatic(self) -> Transition | None:
+        """An automatic transition, else the transition of a timer whose value is "0"."""
+        process = self._process
+        if taken := self._compiled.machine.choose(process.activity, AUTO, self.holds):
+            return taken
+        immediate = immediate_timers(process.pinned, process.activity, process.parameters)
+        return next((taken for name in immediate if (taken := self.choose(TriggerType.TIMER, name))), None)
+
+    def holds(self, transition: Transition) -> bool:
+        """All its conditions, or one of them, as the transition combines them."""
+        combine = any if transition.conditions_combine is Combine.OR else all
+        return combine(self._condition(condition, transition) is not condition.inverted for condition in transition.conditions)
+
+    def _condition(self, condition: Condition, transition: Transition) -> bool:
+        if condition.type in (ConditionType.ALWAYS, ConditionType.OTHERWISE):
+            return True
+        try:
+            if condition.type is ConditionType.EXPRESSION:
+                return self._compiled.expressions[condition.expression].evaluate_bool(self.view.lookup, now=self._engine.now())
+            spec = self._engine.catalogue.condition(condition.name)
+            context = Context(self._process, self._walk, self.view, activity=transition.target, transition=transition.name)
+            return bool(self._engine.caller.call(spec.function, context, self.text(condition.parameter)))
+        except Exception as error:
+            raise self._failed(condition, transition, error) from error
+
+    def _failed(self, condition: Condition, transition: Transition, error: Exception) -> ConditionFailed:
+        what = condition.expression or condition.name
+        return ConditionFailed(
+            f"condition {what!r} of transition {transition.name!r} (activity {transition.source!r}): {type(error).__name__}: {error}",
+            process_id=self._process.id,
+            scheme_code=self._process.scheme_code,
+            activity=transition.source,
+            transition=transition.name,
+            condition=what,
+        )
+
+    # ------------------------------------------------------------------ rights
+
+    def allows(self, transition: Transition, asker: Asker) -> bool:
+        """Whether ``asker`` may take this transition."""
+        allow = [r.actor for r in transition.restrictions if r.type is RestrictionType.ALLOW]
+        deny = [r.actor for r in transition.restrictions if r.type is RestrictionType.RESTRICT]
+        allowed = not allow or self._combined(allow, transition.allow_combine, asker)
+        return allowed and not (deny and self._combined(deny, transition.restrict_combine, asker))
+
+    def _combined(self, actors: Iterable[str], combine: Combine, asker: Asker) -> bool:
+        every = any if combine is Combine.OR else all
+        return every(self._is(actor, asker) for actor in actors)
+
+    def _is(self, name: str, asker: Asker) -> bool:
+        rule, value = self.rule_of(name)
+        spec = self._engine.catalogue.rule(rule)
+        return bool(self._engine.caller.call(spec.check, self._process, asker.acting, value))
+
+    def rule_of(self, actor_name: str) -> tuple[str, str | None]:
+        """The rule behind an actor and its parameter after substitution."""
+        actor = self._process.pinned.actor(actor_name)
+        if actor is None or actor.rule in ("", PREDEFINED):
+            return actor_name, self.text(actor.value) if actor else None
+        return actor.rule, self.text(actor.value)
+
+    def text(self, parameter: str | None) -> str | None:
+        """A parameter of an action, condition or rule after ``@Name`` substitution."""
+        if parameter is None or "@" not in parameter:
+            return parameter
+        return substitute(parameter, self.view.lookup, names=self._compiled.dotted_names)

@@ -1,0 +1,51 @@
+"""The registry of live work: which processes this incarnation has in hand.
+
+An id is registered *before* its claim is sent and until the outcome of its last write is known. A row that
+is mine and not in here is an orphan of mine: an exception escaped, and recovery takes it up.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+
+class LiveWork:
+    def __init__(self) -> None:
+        self._lock = threading.Condition()
+        self._holders: dict[UUID, int] = {}
+
+    @contextmanager
+    def hold(self, process_id: UUID) -> Iterator[None]:
+        """Registered while the block runs; several threads may hold one id, of which the store lets one go on."""
+        self.take(process_id)
+        try:
+            yield
+        finally:
+            self.drop(process_id)
+
+    def take(self, process_id: UUID) -> None:
+        with self._lock:
+            self._holders[process_id] = self._holders.get(process_id, 0) + 1
+
+    def drop(self, process_id: UUID) -> None:
+        with self._lock:
+            self._holders[process_id] -= 1
+            if not self._holders[process_id]:
+                del self._holders[process_id]
+            self._lock.notify_all()
+
+    def __contains__(self, process_id: object) -> bool:
+        with self._lock:
+            return process_id in self._holders
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._holders)
+
+    def wait_until_empty(self, timeout: float) -> bool:
+        """True when nothing is in hand any more, False when ``timeout`` seconds passed before."""
+        with self._lock:
+            return self._lock.wait_for(lambda: not self._holders, timeout)

@@ -1,0 +1,87 @@
+"""Compiled schemes: read from the store once, kept by version, shared by all threads."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+
+from workflow_runtime.core.expression import Expression, compile_expression
+from workflow_runtime.core.machine import Machine
+from workflow_runtime.core.scheme import ActionRef, Condition, ConditionType, Scheme, SchemeKey
+from workflow_runtime.errors import SchemeNotFound
+
+logging.getLogger("transitions").setLevel(logging.WARNING)  # it tells of every decision at INFO
+
+MOST_KEPT = 256  #: versions in memory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """One version, ready to run."""
+
+    scheme: Scheme
+    machine: Machine
+    expressions: dict[str, Expression]  #: by source text
+    dotted_names: frozenset[str]
+
+    @classmethod
+    def of(cls, scheme: Scheme) -> Compiled:
+        """SchemeError and ExpressionError have been found before, by ``problems``."""
+        dotted = frozenset(spec.name for spec in scheme.parameters if not spec.name.isidentifier())
+        sources = {condition.expression for condition in conditions(scheme) if condition.type is ConditionType.EXPRESSION}
+        compiled = {source: compile_expression(source, dotted_names=dotted) for source in sources}
+        return cls(scheme=scheme, machine=Machine(scheme), expressions=compiled, dotted_names=dotted)
+
+
+def conditions(scheme: Scheme) -> Iterator[Condition]:
+    for transition in scheme.transitions:
+        yield from transition.conditions
+
+
+def actions(scheme: Scheme) -> Iterator[ActionRef]:
+    for activity in scheme.activities:
+        yield from activity.implementation
+
+
+def unbound(scheme: Scheme, known_actions: Collection[str] | None, known_conditions: Collection[str]) -> list[str]:
+    """The actions and conditions a version needs and this server lacks: it neither adopts nor fires for it.
+
+    ``known_actions`` None: missing actions do not matter, they do nothing.
+    """
+    wanted = set() if known_actions is None else {ref.name for ref in actions(scheme)} - set(known_actions)
+    named = {condition.name for condition in conditions(scheme) if condition.type is ConditionType.ACTION}
+    return sorted(wanted | (named - set(known_conditions)))
+
+
+@dataclass(slots=True)
+class SchemeCache:
+    """``load`` reads a version from the store: SchemeNotFound, SchemeError. Thread-safe."""
+
+    load: Callable[[SchemeKey], Scheme]
+    _kept: OrderedDict[SchemeKey, Compiled] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def get(self, key: SchemeKey) -> Compiled:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        return self.put(self.load(key))
+
+    def put(self, scheme: Scheme) -> Compiled:
+        compiled = Compiled.of(scheme)
+        with self._lock:
+            kept = self._kept.setdefault(scheme.key, compiled)
+            while len(self._kept) > MOST_KEPT:
+                self._kept.popitem(last=False)
+            return kept
+
+    def readable(self, key: SchemeKey) -> Scheme | None:
+        """The scheme, or None where it cannot be read: for showing a process that nothing else can be done with."""
+        try:
+            return self.get(key).scheme
+        except SchemeNotFound:
+            return None

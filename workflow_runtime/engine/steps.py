@@ -1,0 +1,174 @@
+"""What a user's action, condition or step sees: the contexts, and the journal seen from inside an action.
+
+A step is found by (walk, action, name, occurrence). Its effect key is made of the same four, never of the
+attempt, the token or the server, so that a receiver can tell a repetition from new work.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import threading
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from workflow_runtime.core import values
+from workflow_runtime.core.frozen import EMPTY, FrozenDict
+from workflow_runtime.core.process import JournalEntry, Parameters, Process, TriggerKind, Walk
+from workflow_runtime.core.scheme import ActionRef
+from workflow_runtime.errors import Fenced, JournalMismatch, ParameterError
+
+log = logging.getLogger("workflow_runtime.action")
+
+
+class Journal:
+    """The rows of one walk: the outcomes of its finished actions and steps."""
+
+    def __init__(self, entries: Iterable[JournalEntry] = ()) -> None:
+        self.steps: dict[tuple[int, str, int], JournalEntry] = {}
+        self.changes: Parameters = EMPTY  #: of all finished actions, later ones win
+        for entry in entries:
+            if entry.step:
+                self.steps[entry.index, entry.step, entry.occurrence] = entry
+            elif entry.changes:
+                self.changes = FrozenDict({**self.changes, **entry.changes})
+
+
+class Context:
+    """What a condition sees: the process and the trigger, to read. ``parameters`` is a mapping."""
+
+    def __init__(self, process: Process, walk: Walk | None, parameters: Mapping[str, Any], *, activity: str, transition: str | None) -> None:
+        self.process = process
+        self.process_id: UUID = process.id
+        self.parameters = parameters
+        self.identity = walk.identity if walk else None
+        self.impersonated_identity = walk.impersonated_identity if walk else None
+        self.command = walk.run.name if walk and walk.run.kind is TriggerKind.COMMAND else None
+        self.timer = walk.run.name if walk and walk.run.kind is TriggerKind.TIMER else None
+        self.activity = activity  #: where the transition leads
+        self.transition = transition or None
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger that names the process."""
+        return logging.LoggerAdapter(log, {"process_id": str(self.process_id)})
+
+
+Record = Callable[[JournalEntry], None]
+
+
+class ActionContext(Context):
+    """What an action sees. ``parameters`` is a copy of its own; what it changes there is journaled with it."""
+
+    parameters: dict[str, Any]
+
+    def __init__(
+        self,
+        process: Process,
+        walk: Walk,
+        parameters: dict[str, Any],
+        action: ActionRef,
+        index: int,
+        *,
+        journal: Journal,
+        record: Record,
+        now: Callable[[], datetime],
+    ) -> None:
+        super().__init__(process, walk, parameters, activity=walk.activity, transition=walk.transition)
+        self.attempt = walk.tries + 1  #: counts from 1; a resume after a crash is another attempt
+        self.deadline: datetime | None = None  #: set by a later release with activity timeouts
+        self.lost: Fenced | None = None  #: kept in case the action swallows it
+        self._walk, self._action, self._index = walk, action, index
+        self._journal, self._record, self._now = journal, record, now
+        self._occurrences: Counter[str] = Counter()
+        self._lock = threading.RLock()
+
+    @property
+    def idempotency_key(self) -> str:
+        """The effect key of this action: equal over attempts, servers and resumes of its walk."""
+        return effect_key(self._walk, self._action.name, self._index)
+
+    def step(self, name: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """``function(*arguments, **named)``, run once per walk; its result is journaled and returned.
+
+        A later attempt gets the stored result. The result must be JSON of the closed list of types (tuples
+        come back as lists). For an ``async def`` function the call returns an awaitable.
+        Errors: ParameterError (a result or argument that cannot be stored), JournalMismatch (the same step
+        with other arguments), Fenced. One transaction of its own, after the function has returned.
+        """
+        values.check_name(name)
+        digest = values.digest([_digestible(argument) for argument in (*arguments, named)])
+        with self._lock:
+            occurrence = self._occurrences[name]
+            self._occurrences[name] += 1
+        stored = self._journal.steps.get((self._index, name, occurrence))
+        if stored is not None:
+            result = self._stored(stored, digest)
+            return _awaitable(result) if inspect.iscoroutinefunction(function) else result
+        outcome = function(*arguments, **named)
+        if inspect.isawaitable(outcome):
+            return self._awaited(name, occurrence, digest, outcome)
+        return self._finish(name, occurrence, digest, outcome)
+
+    async def _awaited(self, name: str, occurrence: int, digest: str, outcome: Awaitable[Any]) -> Any:
+        return self._finish(name, occurrence, digest, await outcome)
+
+    def _finish(self, name: str, occurrence: int, digest: str, result: Any) -> Any:
+        text = values.encode(result)
+        entry = JournalEntry(
+            walk_id=self._walk.id,
+            activity=self._walk.activity,
+            action=self._action.name,
+            index=self._index,
+            step=name,
+            occurrence=occurrence,
+            digest=digest,
+            result=text,
+            at=self._now(),
+        )
+        with self._lock:
+            self._commit(entry)
+        return values.decode(text)
+
+    def _commit(self, entry: JournalEntry) -> None:
+        if self.lost is not None:
+            raise self.lost
+        try:
+            self._record(entry)
+        except Fenced as error:
+            self.lost = error
+            raise
+
+    def _stored(self, entry: JournalEntry, digest: str) -> Any:
+        if entry.digest != digest:
+            raise JournalMismatch(
+                f"step {entry.step!r} of action {entry.action!r} (activity {entry.activity!r}) was journaled with other arguments; "
+                "give it another name, or pass it the same arguments on every attempt",
+                process_id=self.process_id,
+                activity=entry.activity,
+                action=entry.action,
+                step=entry.step,
+            )
+        return values.decode(entry.result)
+
+
+def effect_key(walk: Walk, action: str, index: int, step: str = "", occurrence: int = 0) -> str:
+    """The walk's id and a digest of what is done in it: 49 characters of hexadecimal digits and one dash."""
+    what = values.digest([walk.activity, index, action, step, occurrence])
+    return f"{walk.id}-{what[:16]}"
+
+
+def _digestible(argument: Any) -> Any:
+    """Arguments that cannot be stored (clients, sessions) count by their type only."""
+    try:
+        values.encode(argument)
+    except ParameterError:
+        return f"<{type(argument).__module__}.{type(argument).__qualname__}>"
+    return argument
+
+
+async def _awaitable(result: Any) -> Any:
+    return result

@@ -1,0 +1,74 @@
+"""Fires due rows: reads them oldest first, hands each to a free worker, and says when the next is due.
+
+A timer's truth is its row. A row whose process is in hand here is left alone; when that work ends the loop is
+nudged, so nothing that fell due meanwhile waits for the next poll.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from workflow_runtime.core.process import DueTimer
+from workflow_runtime.engine.engine import Engine
+from workflow_runtime.engine.executor import Executor
+from workflow_runtime.engine.workers import Workers
+from workflow_runtime.errors import ExecutionError, ProcessBusy, ProcessNotFound
+
+log = logging.getLogger("workflow_runtime.engine")
+
+BATCH = 100  #: rows read at once
+
+
+class TimerLoop:
+    """``wait``: each poll ends only when what it began has ended; that is how a fake clock wants it."""
+
+    def __init__(self, engine: Engine, executor: Executor, workers: Workers, *, wait: bool) -> None:
+        self.engine, self.executor, self.workers, self.wait = engine, executor, workers, wait
+        self._place = workers.submit if wait else workers.offer
+        self._set_aside: dict[UUID, datetime] = {}  #: cannot be fired here now; until when
+        self._more = False  #: more was due than there were workers
+
+    def poll(self) -> datetime | None:
+        """Begins what is due; the due time of the next row to come, on the database's clock."""
+        now = self.engine.now()
+        self._set_aside = {process_id: until for process_id, until in self._set_aside.items() if until > now}
+        self._more = False
+        while rows := self._ready(now):
+            taken = [self._begin(row) for row in rows]
+            self._more = not all(taken) or len(rows) == BATCH
+            if not self.wait:
+                break
+            self.workers.wait_until_idle()
+        next_due = self.engine.store.next_due(after=now)
+        return min([*filter(None, [next_due]), *self._set_aside.values()], default=None)
+
+    def freed(self) -> None:
+        """A worker has become free."""
+        if self._more:
+            self.engine.nudge()
+
+    def _ready(self, now: datetime) -> list[DueTimer]:
+        rows = self.engine.store.due(now, BATCH + len(self._set_aside))
+        return [row for row in rows if row.process_id not in self.engine.live and row.process_id not in self._set_aside]
+
+    def _begin(self, row: DueTimer) -> bool:
+        self.engine.live.take(row.process_id)
+        taken = self._place(lambda: self._fire(row))
+        if not taken:
+            self.engine.live.drop(row.process_id)
+        return taken
+
+    def _fire(self, row: DueTimer) -> None:
+        try:
+            self.executor.fire(row.process_id, row.timer)
+        except (ProcessNotFound, ProcessBusy) as error:
+            log.debug("timer %r of process %s: %s", row.timer.name, row.process_id, error)
+        except ExecutionError as error:
+            log.warning("timer %r of process %s: %s", row.timer.name, row.process_id, error)
+        except Exception as error:  # the row stays due: it must not be tried again at once, nor stop the others
+            log.error("timer %r of process %s cannot be fired here: %s", row.timer.name, row.process_id, error)
+            self._set_aside[row.process_id] = self.engine.now() + timedelta(seconds=self.engine.settings.poll)
+        finally:
+            self.engine.live.drop(row.process_id)

@@ -1,0 +1,65 @@
+"""``runtime.aio``: the awaitable twin of every verb.
+
+A verb runs in a thread, so the event loop stays free; ``async def`` actions, conditions and rules run on the
+loop that awaits. Cancelling the task does not interrupt a verb half way: it is finished in the background.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from workflow_runtime.engine.calling import calling_loop
+from workflow_runtime.runtime.operators import Operators
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _twin(verb: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Aio, P], Awaitable[R]]:
+    async def awaitable(self: Aio, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        calling_loop.set(asyncio.get_running_loop())
+        return await asyncio.shield(asyncio.to_thread(verb, self._runtime, *args, **kwargs))
+
+    functools.update_wrapper(awaitable, verb)
+    return awaitable
+
+
+class Aio:
+    """Signatures, answers and errors are those of the synchronous verbs."""
+
+    def __init__(self, runtime: Operators) -> None:
+        self._runtime = runtime
+
+    start = _twin(Operators.start)
+    shutdown = _twin(Operators.shutdown)
+    add_scheme = _twin(Operators.add_scheme)
+    create_instance = _twin(Operators.create_instance)
+    get_available_commands = _twin(Operators.get_available_commands)
+    execute_command = _twin(Operators.execute_command)
+    get_process = _twin(Operators.get_process)
+    find_processes = _twin(Operators.find_processes)
+    count_processes = _twin(Operators.count_processes)
+    find_ids = _twin(Operators.find_ids)
+    get_history = _twin(Operators.get_history)
+    get_timers = _twin(Operators.get_timers)
+    get_parameters = _twin(Operators.get_parameters)
+    get_parameter = _twin(Operators.get_parameter)
+    get_available_states = _twin(Operators.get_available_states)
+    get_scheme = _twin(Operators.get_scheme)
+    get_scheme_codes = _twin(Operators.get_scheme_codes)
+    get_servers = _twin(Operators.get_servers)
+    get_plugins = _twin(Operators.get_plugins)
+    plan_recovery = _twin(Operators.plan_recovery)
+    recover = _twin(Operators.recover)
+    get_recoveries = _twin(Operators.get_recoveries)
+    set_activity = _twin(Operators.set_activity)
+    set_state = _twin(Operators.set_state)
+    resume_process = _twin(Operators.resume_process)
+    cancel_process = _twin(Operators.cancel_process)
+    delete_process = _twin(Operators.delete_process)
+    set_timer = _twin(Operators.set_timer)
+    fire_timer = _twin(Operators.fire_timer)
+    set_parameter = _twin(Operators.set_parameter)

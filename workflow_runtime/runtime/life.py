@@ -1,0 +1,314 @@
+"""Start and shutdown: what is opened, in which order, and what happens to work in hand.
+
+Start: settings, plugins and names, database, schema, presence, schemes (checked), workers, clockwork, recovery.
+Shutdown: ``draining``, clockwork, workers within ``shutdown_grace``, presence, database.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+from uuid import uuid4
+
+from workflow_runtime.catalogue import Catalogue, Source, gather
+from workflow_runtime.core.problems import problems
+from workflow_runtime.core.reading import Format
+from workflow_runtime.core.scheme import Scheme, SchemeKey
+from workflow_runtime.core.unsupported import unsupported
+from workflow_runtime.engine.bystander import Bystander
+from workflow_runtime.engine.calling import Caller
+from workflow_runtime.engine.clockwork import Clockwork
+from workflow_runtime.engine.cron import cron_next
+from workflow_runtime.engine.engine import Engine
+from workflow_runtime.engine.executor import Executor
+from workflow_runtime.engine.operator import Operator
+from workflow_runtime.engine.presence import Presence
+from workflow_runtime.engine.recovery import Recovery
+from workflow_runtime.engine.schemes import SchemeCache
+from workflow_runtime.engine.timers import TimerLoop
+from workflow_runtime.engine.workers import Workers
+from workflow_runtime.errors import ClientCannotExecute, Problem, RuntimeNotStarted, SchemeError, SchemeNotFound
+from workflow_runtime.plugin_loading import PluginRecord, Plugins
+from workflow_runtime.runtime.build import Builder
+from workflow_runtime.runtime.sources import TEXTS, Loaded, SchemeSource, load
+from workflow_runtime.settings import Settings
+from workflow_runtime.store.reads import Reader
+from workflow_runtime.store.writes import Store
+from workflow_runtime.version import VERSION
+
+log = logging.getLogger("workflow_runtime.runtime")
+
+MEMORY = ("sqlite:///:memory:", "sqlite://")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """The parts of a runtime between ``start`` and ``shutdown``. A client has no workers, timers or recovery."""
+
+    pid: int
+    engine: Engine
+    reader: Reader
+    executor: Executor
+    operator: Operator
+    workers: Workers | None = None
+    recovery: Recovery | None = None
+    clockwork: Clockwork | None = None
+
+
+class Life(Builder):
+    """Everything between ``start`` and ``shutdown``. Thread-safe."""
+
+    _started: Started | None = None
+    _plugin_manager: Plugins | None = None
+    _folder: str | None = None
+
+    # ------------------------------------------------------------------ start
+
+    def start(self) -> Self:
+        """Opens the database, checks every name, begins beats, timers and recovery.
+
+        Errors: SettingsError, PluginError, RegistrationError, SchemeError, SchemaTooNew, StoreUnavailable,
+        ServerAlreadyRunning. Nothing is left behind by a start that fails.
+        """
+        if self._started is not None and self._started.pid == os.getpid():
+            return self
+        settings = Settings.build(os.environ, url=self._url, **self._given)
+        catalogue = self._gather()
+        store = self._open_store(settings)
+        try:
+            self._started = self._begin(store, settings, catalogue)
+        except BaseException:
+            store.close()
+            self._remove_folder()
+            raise
+        self._sealed = True
+        self._run()
+        return self
+
+    def _begin(self, store: Store, settings: Settings, catalogue: Catalogue) -> Started:
+        client = self._mode == "client"
+        if client:
+            store.check()
+        presence = Bystander(store) if client else self._present(store, settings)
+        try:
+            engine = self._engine(store, settings, catalogue, presence)
+            self._add_schemes(engine)
+        except BaseException:
+            if isinstance(presence, Presence):
+                presence.stop(clean=True)
+            raise
+        executor = Executor(engine)
+        parts = Started(pid=os.getpid(), engine=engine, reader=Reader(store), executor=executor, operator=Operator(engine, executor))
+        return parts if isinstance(presence, Bystander) else self._as_server(parts, presence)
+
+    def _present(self, store: Store, settings: Settings) -> Presence:
+        store.upgrade()
+        presence = Presence(store=store, settings=settings, clock=self._clock, name=self._name, mode=self._mode, new_id=new_id, version=VERSION)
+        presence.start()
+        return presence
+
+    def _engine(self, store: Store, settings: Settings, catalogue: Catalogue, presence: Presence | Bystander) -> Engine:
+        plugins = self._plugins_loaded
+        return Engine(
+            store=store,
+            catalogue=catalogue,
+            schemes=SchemeCache(lambda key: _stored_scheme(store, key)),
+            settings=settings,
+            presence=presence,
+            clock=self._clock,
+            caller=Caller(self._loop),
+            new_id=new_id,
+            new_token=new_token,
+            notify=plugins.notify,
+            ask_error=plugins.ask_error,
+        )
+
+    def _as_server(self, parts: Started, presence: Presence) -> Started:
+        engine, settings = parts.engine, parts.engine.settings
+        by_hand = hasattr(self._clock, "on_advance")
+        workers = Workers(settings.workers, on_free=lambda: timers.freed())
+        timers = TimerLoop(engine, parts.executor, workers, wait=by_hand)
+        recovery = Recovery(engine, parts.executor, workers)
+        clockwork = Clockwork(
+            beat=presence.beat,
+            sweep=lambda: self._sweep(recovery),
+            poll=timers.poll,
+            settings=settings,
+            clock=self._clock,
+            on_trouble=lambda job, error: None,
+            beat_every=presence.beat_every,
+        )
+        engine.wake_at, engine.nudge = clockwork.wake_at, clockwork.nudge
+        return Started(
+            pid=parts.pid,
+            engine=engine,
+            reader=parts.reader,
+            executor=parts.executor,
+            operator=parts.operator,
+            workers=workers,
+            recovery=recovery,
+            clockwork=clockwork,
+        )
+
+    def _run(self) -> None:
+        parts = self._parts
+        if parts.workers and parts.clockwork:
+            parts.workers.start()
+            parts.clockwork.start()
+        parts.engine.notify("runtime_started", runtime=self)
+
+    def _sweep(self, recovery: Recovery) -> None:
+        if recovery.engine.settings.auto_recover and not recovery.engine.draining:
+            recovery.run("sweep")
+
+    # ------------------------------------------------------------------ names, plugins, schemes
+
+    def _gather(self) -> Catalogue:
+        plugins = Plugins(allow=os.environ.get("WORKFLOW_RUNTIME_PLUGINS_ALLOW"), block=os.environ.get("WORKFLOW_RUNTIME_PLUGINS_BLOCK"))
+        for plugin in self._plugins:
+            plugins.add_object(plugin)
+        for folder in self._folders:
+            plugins.add_folder(folder)
+        plugins.add_entry_points()
+        plugins.add_builtin()
+        self._plugin_manager = plugins
+        given = Source(registry=self._registry, restorers=tuple(self._restorers), external_parameters=tuple(self._providers))
+        return gather([given, *plugins.sources()])
+
+    @property
+    def _plugins_loaded(self) -> Plugins:
+        assert self._plugin_manager is not None
+        return self._plugin_manager
+
+    def get_plugins(self) -> list[PluginRecord]:
+        """Every plugin that was met, with what is wrong with it."""
+        return self._plugins_loaded.report()
+
+    def _add_schemes(self, engine: Engine) -> None:
+        if isinstance(engine.presence, Bystander):
+            return
+        for source, code in self._sources:
+            for loaded in load(source, code):
+                self._admit(engine, loaded)
+
+    def _admit(self, engine: Engine, loaded: Loaded) -> Scheme:
+        """Checks a scheme and makes it the current version of its code. SchemeError with every problem."""
+        scheme = loaded.scheme
+        found = check(scheme, engine)
+        if any(problem.severity == "error" for problem in found):
+            raise SchemeError(problems=tuple(found))
+        for problem in found:
+            log.warning("%s", problem)
+        engine.store.add_scheme(scheme.key, loaded.text, loaded.format)
+        return engine.schemes.put(scheme).scheme
+
+    def add_scheme(self, source: SchemeSource, code: str | None = None) -> Self:
+        """A path, a Scheme or a text; works before and after ``start``. SchemeError, SchemeNotFound."""
+        if self._started is None:
+            self._sources.append((source, code))
+            return self
+        for loaded in load(source, code):
+            self._admit(self._parts.engine, loaded)
+        return self
+
+    # ------------------------------------------------------------------ shutdown
+
+    def shutdown(self) -> None:
+        """Hands work back between steps, waits ``shutdown_grace`` seconds for steps in flight, lets go. Idempotent."""
+        parts, self._started = self._started, None
+        self._sealed = False
+        if parts is None or parts.pid != os.getpid():
+            return
+        engine = parts.engine
+        engine.notify("runtime_stopping", runtime=self)
+        engine.draining = True
+        finished = True
+        if isinstance(engine.presence, Presence):
+            engine.presence.drain()
+        if parts.clockwork:
+            parts.clockwork.stop()
+        if parts.workers:
+            finished = parts.workers.close(engine.settings.shutdown_grace)
+        finished = engine.live.wait_until_empty(engine.settings.shutdown_grace) and finished
+        if isinstance(engine.presence, Presence):
+            engine.presence.stop(clean=True)
+        engine.caller.close()
+        engine.store.close()
+        self._remove_folder()
+        if not finished:
+            log.warning("steps were still in flight after %s s; recovery decides about them", engine.settings.shutdown_grace)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+        self.shutdown()
+
+    # ------------------------------------------------------------------ common
+
+    @property
+    def _parts(self) -> Started:
+        """RuntimeNotStarted before ``start``, after ``shutdown``, and in a forked child."""
+        parts = self._started
+        if parts is None:
+            raise RuntimeNotStarted()
+        if parts.pid != os.getpid():
+            raise RuntimeNotStarted(f"this runtime was started in process {parts.pid}; after a fork build and start a new one in the child", pid=parts.pid)
+        return parts
+
+    @property
+    def _server(self) -> Started:
+        """The parts, where there is a server. ClientCannotExecute."""
+        parts = self._parts
+        if parts.workers is None:
+            raise ClientCannotExecute()
+        return parts
+
+    def _open_store(self, settings: Settings) -> Store:
+        url = settings.url
+        if url in MEMORY:
+            self._folder = tempfile.mkdtemp(prefix="workflow-runtime-")
+            url = f"sqlite:///{self._folder}/workflow.db"
+        return Store.open(url, clock=self._clock.now, new_token=new_token, synchronous=settings.sqlite_synchronous)
+
+    def _remove_folder(self) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+
+def check(scheme: Scheme, engine: Engine) -> list[Problem]:
+    """All problems of a scheme against the names of this runtime."""
+    names = engine.catalogue.names()
+    found = problems(
+        scheme,
+        names,
+        cron=cron_next,
+        external_parameters=bool(engine.catalogue.external_parameters),
+        ignore_missing_actions=engine.settings.ignore_missing_execution_items,
+    )
+    return [*found, *unsupported(scheme, names)]
+
+
+def new_id() -> str:
+    """Random, hexadecimal."""
+    return uuid4().hex
+
+
+def new_token() -> int:
+    """Random, 48 bits, so that delete and create cannot meet an old one."""
+    return secrets.randbits(48)
+
+
+def _stored_scheme(store: Store, key: SchemeKey) -> Scheme:
+    found = store.scheme_text(key)
+    if found is None:
+        raise SchemeNotFound(f"the database has no scheme {key.code!r} in version {key.version[:12]}", code=key.code, version=key.version)
+    text, format = found
+    return TEXTS.read(text, Format(format), code=key.code)

@@ -1,0 +1,169 @@
+"""What an application does with processes. Synchronous and thread-safe; ``runtime.aio`` has the awaitable twins.
+
+Actions of a verb run in the caller's thread. Ids are UUIDs or their texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID, uuid4
+
+from workflow_runtime.core.answers import AvailableCommand, CommandResult
+from workflow_runtime.core.filters import ProcessFilter
+from workflow_runtime.core.pages import Page
+from workflow_runtime.core.process import HistoryEntry, Process, Timer, TimerKind
+from workflow_runtime.core.restoring import RecoveryPlan, RecoveryReport, Server
+from workflow_runtime.core.scheme import Scheme, SchemeKey
+from workflow_runtime.engine import recovery
+from workflow_runtime.engine.judging import Asker
+from workflow_runtime.errors import ParameterError, SchemeNotFound
+from workflow_runtime.runtime import given
+from workflow_runtime.runtime.life import Life
+
+
+class Verbs(Life):
+    # ------------------------------------------------------------------ processes
+
+    def create_instance(
+        self,
+        scheme_code: str,
+        *,
+        process_id: UUID | str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        identity: str | None = None,
+        impersonated_identity: str | None = None,
+        tenant_id: str | None = None,
+    ) -> Process:
+        """A new process of the current version of the scheme, driven until it rests.
+
+        Errors: SchemeNotFound, ProcessAlreadyExists, ParameterError, ActionFailed (the process stays).
+        """
+        return self._server.executor.create(
+            self.get_scheme(scheme_code),
+            process_id=uuid4() if process_id is None else given.process_id(process_id),
+            given=given.values(parameters),
+            asker=_asker(identity, impersonated_identity),
+            tenant_id=given.identity(tenant_id),
+        )
+
+    def get_available_commands(
+        self, process_id: UUID | str, identity: str | None = None, *, check_conditions: bool = False, culture: str | None = None
+    ) -> list[AvailableCommand]:
+        """The commands that lead out of where the process stands. Without ``identity`` rights are not looked at."""
+        parts = self._parts
+        process = parts.engine.load(given.process_id(process_id))
+        asker = None if identity is None else _asker(identity)
+        return parts.executor.available(process, asker, check_conditions=check_conditions, culture=culture)
+
+    def execute_command(
+        self,
+        process_id: UUID | str,
+        name: str,
+        *,
+        identity: str | None = None,
+        impersonated_identity: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        check_restrictions: bool = False,
+        expected_revision: int | None = None,
+    ) -> CommandResult:
+        """Gives a command and drives the process until it rests.
+
+        Errors: ProcessNotFound, CommandNotFound, CommandNotAllowed, ProcessBusy, StatusNotAllowed, StaleRevision,
+        ParameterError, ActionFailed, ConditionFailed, LoopLimitExceeded, Fenced, StoreUnavailable.
+        """
+        return self._server.executor.command(
+            given.process_id(process_id),
+            given.name(name, "a command"),
+            asker=_asker(identity, impersonated_identity),
+            given=given.values(parameters),
+            check_restrictions=check_restrictions,
+            expected_revision=given.revision(expected_revision),
+        )
+
+    def get_process(self, process_id: UUID | str) -> Process:
+        """The process as stored now. ProcessNotFound."""
+        return self._parts.engine.load(given.process_id(process_id))
+
+    def find_processes(self, filter: ProcessFilter | None = None, *, limit: int = 100, after: str | None = None) -> Page[Process]:
+        """Newest first; ``page.next`` is the cursor of the next page."""
+        parts = self._parts
+        page = parts.reader.find(filter or ProcessFilter(), limit=limit, after=after)
+        return Page([parts.engine.show(process) for process in page], page.next)
+
+    def count_processes(self, filter: ProcessFilter | None = None) -> int:
+        return self._parts.reader.count(filter or ProcessFilter())
+
+    def find_ids(self, prefix: str) -> list[UUID]:
+        """The ids that begin with these characters (6 or more), for people who type."""
+        return self._parts.reader.ids_by_prefix(prefix)
+
+    def get_history(self, process_id: UUID | str, *, after: int = 0, limit: int = 200) -> Page[HistoryEntry]:
+        """Oldest first, behind the row id ``after``. It stays when a process is deleted."""
+        return self._parts.reader.history(given.process_id(process_id), after=after, limit=limit)
+
+    def get_timers(self, process_id: UUID | str) -> list[Timer]:
+        """The timers that are set for the process, the earliest first."""
+        parts = self._parts
+        return [timer for timer in parts.engine.store.timers(given.process_id(process_id)) if timer.kind is TimerKind.TIMER]
+
+    def get_parameters(self, process_id: UUID | str) -> Mapping[str, Any]:
+        """The persistent values of the process."""
+        return self.get_process(process_id).parameters
+
+    def get_parameter(self, process_id: UUID | str, name: str) -> Any:
+        """One persistent value. ParameterError where there is none."""
+        values = self.get_parameters(process_id)
+        if name not in values:
+            raise ParameterError(f"process {process_id} has no parameter {name!r}", code="unknown_parameter", parameter=name)
+        return values[name]
+
+    def get_available_states(self, process_id: UUID | str) -> list[str]:
+        """The states that ``set_state`` takes, in the order of the document."""
+        scheme = self.get_process(process_id).pinned
+        return list(dict.fromkeys(a.state for a in scheme.activities if a.is_for_set_state and a.state))
+
+    # ------------------------------------------------------------------ schemes and servers
+
+    def get_scheme(self, code: str, version: str | None = None) -> Scheme:
+        """The current version, or the one named. SchemeNotFound says which codes there are."""
+        engine = self._parts.engine
+        wanted = version or engine.store.current_version(given.name(code, "a scheme code"))
+        if wanted is None:
+            known = ", ".join(map(repr, engine.store.scheme_codes())) or "none"
+            raise SchemeNotFound(f"there is no scheme {code!r}; there are: {known}", code=code)
+        return engine.schemes.get(SchemeKey(code, wanted)).scheme
+
+    def get_scheme_codes(self) -> list[str]:
+        return self._parts.engine.store.scheme_codes()
+
+    def get_servers(self) -> list[Server]:
+        """Every incarnation that has a row, also of dead ones."""
+        return self._parts.engine.store.servers()
+
+    # ------------------------------------------------------------------ recovery
+
+    def plan_recovery(self) -> RecoveryPlan:
+        """What recovery would do now and why; asks restorers, changes nothing."""
+        return recovery.plan(self._parts.engine)
+
+    def recover(self, *, wait: bool = False) -> RecoveryReport | None:
+        """Runs a pass, or joins the one under way; returns when all is decided, None where nothing was to do.
+
+        ``wait``: also until the work that follows is done.
+        """
+        parts = self._server
+        assert parts.recovery is not None
+        assert parts.workers is not None
+        report = parts.recovery.run("manual")
+        if wait:
+            parts.workers.wait_until_idle()
+        return report
+
+    def get_recoveries(self, *, limit: int = 100, after: str | None = None) -> Page[RecoveryReport]:
+        """Newest first, each with its decisions."""
+        return self._parts.reader.recoveries(limit=limit, after=after)
+
+
+def _asker(identity: str | None, impersonated_identity: str | None = None) -> Asker:
+    return Asker(identity=given.identity(identity), impersonated_identity=given.identity(impersonated_identity))

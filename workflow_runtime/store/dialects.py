@@ -1,0 +1,206 @@
+"""What is common to all databases, and the seam that each fills with one class: SQLite in sqlite.py, others beside it.
+
+Law: RETURNING, upserts, pragmas, locks and the error texts of a database appear in its class and nowhere else.
+
+====================  ============================================================================
+a dialect answers     SQLite
+====================  ============================================================================
+``write``             BEGIN IMMEDIATE; the threads of one process queue up for it
+``read``              a single SELECT, which is a transaction by itself; ``snapshot`` for several
+``guarded``           UPDATE or DELETE ... RETURNING, then what follows
+``put_timer``         INSERT ... ON CONFLICT DO UPDATE; ``keep_timer`` DO NOTHING
+``now``               the clock that was handed in
+``meaning``           which StoreError an error of the driver is
+====================  ============================================================================
+
+Statements are built once at import with SQLAlchemy Core and compiled once per dialect; a call lays out
+values and gives them to the driver. SQLAlchemy's pool holds the connections; its result layer is left out,
+because describing 32 columns anew for each row costs several times the query.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from workflow_runtime.errors import StoreError
+
+Statement = sa.Executable
+Row = Sequence[Any]
+Values = Mapping[str, Any]
+Step = tuple[Statement, Sequence[Values]]  #: one statement and the rows it is run with
+Bound = tuple[Any, ...] | dict[str, Any]
+
+
+class Conflict(StoreError):
+    """A row that may exist only once is there already; nothing was stored."""
+
+
+class Prepared:
+    """A statement compiled for one dialect: its text and how to lay out the values."""
+
+    __slots__ = ("_constants", "_names", "_pick", "sql")
+
+    def __init__(self, statement: Statement, dialect: sa.Dialect) -> None:
+        compiled: Any = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]
+        self.sql = str(compiled)
+        self._names: tuple[str, ...] | None = None if compiled.positiontup is None else tuple(compiled.positiontup)
+        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
+        self._pick = itemgetter(*self._names) if self._names and len(self._names) > 1 else None
+
+    def bind(self, values: Values) -> Bound:
+        if self._constants:
+            values = {**self._constants, **values}
+        if self._pick is not None:
+            laid_out: tuple[Any, ...] = self._pick(values)
+            return laid_out
+        return dict(values) if self._names is None else tuple(values[name] for name in self._names)
+
+
+class Transaction:
+    """A connection in the hands of one ``with`` block; what runs on it is one transaction.
+
+    ``run``, ``rows`` and ``row`` take statements built at import. ``rows_built`` takes one whose text depends
+    on its values (filters, lists of ids); it is compiled for this call alone.
+    """
+
+    __slots__ = ("dialect", "driver")
+
+    def __init__(self, driver: Any, dialect: Dialect) -> None:
+        self.driver = driver
+        self.dialect = dialect
+
+    def run(self, statement: Statement, values: Values) -> int:
+        """The number of rows that matched."""
+        prepared = self.dialect.prepared(statement)
+        cursor = self.driver.cursor()
+        cursor.execute(prepared.sql, prepared.bind(values))
+        return int(cursor.rowcount)
+
+    def run_many(self, statement: Statement, rows: Sequence[Values]) -> None:
+        prepared = self.dialect.prepared(statement)
+        if len(rows) == 1:
+            self.driver.cursor().execute(prepared.sql, prepared.bind(rows[0]))
+        elif rows:
+            self.driver.cursor().executemany(prepared.sql, [prepared.bind(values) for values in rows])
+
+    def follow(self, steps: Iterable[Step]) -> None:
+        for statement, rows in steps:
+            self.run_many(statement, rows)
+
+    def rows(self, statement: Statement, values: Values) -> list[Row]:
+        prepared = self.dialect.prepared(statement)
+        return self.dialect.fetch(self.driver, prepared.sql, prepared.bind(values))
+
+    def row(self, statement: Statement, values: Values) -> Row | None:
+        found = self.rows(statement, values)
+        return found[0] if found else None
+
+    def rows_built(self, statement: Statement) -> list[Row]:
+        prepared = Prepared(statement, self.dialect.engine.dialect)
+        return self.dialect.fetch(self.driver, prepared.sql, prepared.bind({}))
+
+
+class Dialect(ABC):
+    """One open database."""
+
+    engine: sa.Engine
+    path: Path | None = None  #: the real path of a SQLite file
+    put_timer: Statement  #: arms a timer, over the row that may be there
+    keep_timer: Statement  #: arms a timer only where none is
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+        self._prepared: dict[Statement, Prepared] = {}
+
+    @property
+    def place(self) -> str:
+        """The database in messages, without its password."""
+        return str(self.path or self.engine.url.render_as_string())
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    # -- transactions --
+
+    @abstractmethod
+    def write(self) -> AbstractContextManager[Transaction]:
+        """Everything in the block becomes true together, or nothing does."""
+
+    @abstractmethod
+    def migration(self) -> AbstractContextManager[sa.Connection]:
+        """The same as ``write``, alone against every other migration, as a connection for Alembic."""
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """For one SELECT, which is a transaction by itself."""
+        with self.translated(), self.connected() as driver:
+            yield Transaction(driver, self)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Transaction]:
+        """For several SELECTs that must see the same moment."""
+        with self.translated(), self.connected() as driver:
+            driver.cursor().execute("BEGIN")
+            yield Transaction(driver, self)
+
+    @contextmanager
+    def connected(self) -> Iterator[Any]:
+        """A connection of the driver; what was not committed is rolled back when it returns to the pool."""
+        pooled = self.engine.raw_connection()
+        try:
+            yield pooled.dbapi_connection
+        finally:
+            pooled.close()
+
+    # -- statements --
+
+    def prepared(self, statement: Statement) -> Prepared:
+        found = self._prepared.get(statement)
+        if found is None:
+            found = self._prepared[statement] = Prepared(statement, self.engine.dialect)
+        return found
+
+    def fetch(self, driver: Any, sql: str, values: Bound) -> list[Row]:
+        cursor = driver.cursor()
+        cursor.execute(sql, values)
+        found: list[Row] = cursor.fetchall()
+        return found
+
+    @abstractmethod
+    def guarded(self, transaction: Transaction, statement: Statement, values: Values, followers: Iterable[Step]) -> Row | None:
+        """A guarded UPDATE or DELETE of one process and, if it matched, all that follows.
+
+        Returns what strangers wrote (cancel_requested, children_open), or None: the guard failed, nothing was written.
+        """
+
+    @abstractmethod
+    def has_parameter(self, name: str, value: Any) -> sa.ColumnElement[bool]:
+        """A condition: the process has this parameter with exactly this value, by type too."""
+
+    @abstractmethod
+    def has_table(self, transaction: Transaction, name: str) -> bool: ...
+
+    @abstractmethod
+    def now(self) -> datetime:
+        """The clock of the database, aware UTC."""
+
+    # -- errors --
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (self.engine.dialect.loaded_dbapi.Error, sa.exc.SQLAlchemyError, UnicodeEncodeError) as error:
+            raise self.meaning(error) from error
+
+    @abstractmethod
+    def meaning(self, error: Exception) -> Exception:
+        """Conflict, ParameterError or StoreUnavailable for an error of the driver or of SQLAlchemy."""

@@ -1,0 +1,79 @@
+"""Server rows and recovery rows. A server row is one incarnation; dead is for ever."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+
+from workflow_runtime.core.restoring import RecoveryReport, Server
+from workflow_runtime.store import records, rows, tables
+from workflow_runtime.store.dialects import Statement, Transaction
+
+_server, _recovery = tables.server, tables.recovery
+_THIS = _server.c.id == bindparam("this")
+_LIVES = _server.c.dead_at.is_(None)
+_BEATS: dict[str, Any] = {
+    "beat": _server.c.beat + sa.literal_column("1"),
+    "last_beat_at": bindparam("now"),
+    "lease_until": bindparam("lease_until"),
+}
+
+_REGISTER = sa.insert(_server).values({column.name: bindparam(column.name) for column in _server.c})
+_BEAT = sa.update(_server).where(_THIS, _LIVES).values(_BEATS)
+_LOCK = sa.update(_server).where(_THIS, _LIVES).values(lock_ok=bindparam("lock_ok"))
+_DRAIN = sa.update(_server).where(_THIS).values(draining=sa.literal_column("1"))
+_RETIRE = sa.delete(_server).where(_THIS)
+_DECLARE_DEAD = sa.update(_server).where(_THIS, _LIVES, _server.c.beat == bindparam("seen")).values(dead_at=bindparam("now"))
+_SERVERS = sa.select(_server).order_by(_server.c.started_at, _server.c.id)
+_LIVE_IDS = sa.select(_server.c.id).where(_LIVES)
+
+_RECOVERY_COLUMNS: dict[str, Any] = {name: bindparam(name) for name in records.RECOVERY_COLUMNS}
+_OPEN_RECOVERY: Statement = sa.insert(_recovery).values(_RECOVERY_COLUMNS)
+_UPDATE_RECOVERY: Statement = (
+    sa.update(_recovery).where(_recovery.c.id == bindparam("this")).values({name: bind for name, bind in _RECOVERY_COLUMNS.items() if name != "id"})
+)
+
+
+def register(transaction: Transaction, server: Server) -> None:
+    transaction.run(_REGISTER, records.server_values(server))
+
+
+def beat(transaction: Transaction, server_id: str, now: int, lease: timedelta) -> bool:
+    """False: this incarnation was declared dead, or its row is gone."""
+    return transaction.run(_BEAT, {"this": server_id, "now": now, "lease_until": now + lease // rows.MICROSECOND}) == 1
+
+
+def note_lock(transaction: Transaction, server_id: str, held: bool) -> None:
+    transaction.run(_LOCK, {"this": server_id, "lock_ok": int(held)})
+
+
+def drain(transaction: Transaction, server_id: str) -> None:
+    transaction.run(_DRAIN, {"this": server_id})
+
+
+def retire(transaction: Transaction, server_id: str) -> None:
+    transaction.run(_RETIRE, {"this": server_id})
+
+
+def declare_dead(transaction: Transaction, server_id: str, seen: int, now: int) -> bool:
+    """True if this call made it so; False if it has beaten since, or was dead already, or is gone."""
+    return transaction.run(_DECLARE_DEAD, {"this": server_id, "seen": seen, "now": now}) == 1
+
+
+def servers(transaction: Transaction) -> list[Server]:
+    return [records.read_server(row) for row in transaction.rows(_SERVERS, {})]
+
+
+def live_ids(transaction: Transaction) -> frozenset[str]:
+    return frozenset(server_id for (server_id,) in transaction.rows(_LIVE_IDS, {}))
+
+
+def open_recovery(transaction: Transaction, report: RecoveryReport) -> None:
+    transaction.run(_OPEN_RECOVERY, records.recovery_values(report))
+
+
+def update_recovery(transaction: Transaction, report: RecoveryReport) -> None:
+    transaction.run(_UPDATE_RECOVERY, {**records.recovery_values(report), "this": report.id})

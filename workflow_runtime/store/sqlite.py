@@ -1,0 +1,175 @@
+"""SQLite: one file, one server, many threads. See dialects.py for the questions that are answered here."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam, event
+from sqlalchemy.dialects import sqlite
+
+from workflow_runtime.core.values import encode
+from workflow_runtime.errors import ParameterError, StoreUnavailable
+from workflow_runtime.store import rows, tables
+from workflow_runtime.store.dialects import Bound, Conflict, Dialect, Row, Statement, Step, Transaction, Values
+
+BUSY_SECONDS = 5.0  #: how long SQLite waits for another process before one attempt is given up
+BUSY_ATTEMPTS = 3
+WAL_PAUSE = 0.01  #: seconds between attempts to switch a new file to WAL, for which SQLite does not wait by itself
+CONNECTIONS = 64  #: callers bring their own threads, and hold a connection only while statements run
+
+_insert_timer = sqlite.insert(tables.timer).values({column.name: bindparam(column.name) for column in tables.timer.c})
+_master = sa.table("sqlite_master", sa.column("type"), sa.column("name"))
+_HAS_TABLE = sa.select(_master.c.name).where(_master.c.type == sa.literal_column("'table'"), _master.c.name == bindparam("name"))
+
+
+class Sqlite(Dialect):
+    path: Path
+    put_timer = _insert_timer.on_conflict_do_update(
+        index_elements=["process_id", "kind", "name"],
+        set_={name: _insert_timer.excluded[name] for name in ("due", "value", "armed_at")},
+    )
+    keep_timer = _insert_timer.on_conflict_do_nothing()
+
+    def __init__(self, path: Path, *, clock: Callable[[], datetime], synchronous: str) -> None:
+        engine = sa.create_engine(
+            sa.URL.create("sqlite+pysqlite", database=str(path)),
+            connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+            poolclass=sa.QueuePool,
+            pool_size=8,
+            max_overflow=CONNECTIONS - 8,
+            pool_timeout=BUSY_SECONDS * BUSY_ATTEMPTS,
+            hide_parameters=True,
+        )
+        event.listen(engine, "connect", _pragmas(synchronous))
+        super().__init__(engine)
+        self.path = path
+        self._clock = clock
+        self._turn = threading.Lock()  # the writers of this process wait here in line instead of polling inside SQLite
+        self._reading_back: dict[Statement, Statement] = {}
+
+    def now(self) -> datetime:
+        return self._clock()
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        with self.translated(), self._queued(), self.connected() as driver:
+            self._begin(driver)
+            yield Transaction(driver, self)
+            driver.commit()
+
+    @contextmanager
+    def migration(self) -> Iterator[sa.Connection]:
+        with self.translated(), self._queued(), self.engine.connect() as connection:
+            self._begin(connection.connection.dbapi_connection)
+            yield connection
+            connection.commit()
+
+    @contextmanager
+    def _queued(self) -> Iterator[None]:
+        if not self._turn.acquire(timeout=BUSY_SECONDS * BUSY_ATTEMPTS):
+            raise StoreUnavailable(f"the database {self.path} has been busy for {BUSY_SECONDS * BUSY_ATTEMPTS:.0f} s; repeat the call")
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    def _begin(self, driver: Any) -> None:
+        """Take the write lock at once: a transaction that begins by reading can fail later, and at once."""
+        for attempt in range(1, BUSY_ATTEMPTS + 1):
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if attempt == BUSY_ATTEMPTS or not _is_busy(error):
+                    raise
+
+    def guarded(self, transaction: Transaction, statement: Statement, values: Values, followers: Iterable[Step]) -> Row | None:
+        returning = self._reading_back.get(statement)
+        if returning is None:
+            returning = statement.returning(tables.process.c.cancel_requested, tables.process.c.children_open)  # type: ignore[attr-defined]
+            self._reading_back[statement] = returning
+        found = transaction.row(returning, values)
+        if found is not None:
+            transaction.follow(followers)
+        return found
+
+    def fetch(self, driver: Any, sql: str, values: Bound) -> list[Row]:
+        try:
+            return super().fetch(driver, sql, values)
+        except sqlite3.OperationalError as error:
+            if "Could not decode" not in str(error):
+                raise
+            return self._fetch_damaged(driver, sql, values)
+
+    def _fetch_damaged(self, driver: Any, sql: str, values: Bound) -> list[Row]:
+        """A text that is no UTF-8 comes as bytes, so that its row is found unreadable and the others are read."""
+        driver.text_factory = _text_or_bytes
+        try:
+            return super().fetch(driver, sql, values)
+        finally:
+            driver.text_factory = str
+
+    def has_parameter(self, name: str, value: Any) -> sa.ColumnElement[bool]:
+        """By json_each, because older versions look up a path without undoing escapes; a row without JSON has no parameters."""
+        stored = sa.case((sa.func.json_valid(tables.process.c.parameters) == 1, tables.process.c.parameters), else_=rows.NO_PARAMETERS)
+        each = sa.func.json_each(stored).table_valued("key", "type", "value")
+        wanted = encode(value)
+        equal = each.c.type == sa.func.json_type(wanted)
+        if value is not None:  # NULL equals nothing
+            equal = sa.and_(equal, each.c.value == sa.func.json_extract(wanted, "$"))
+        return sa.select(sa.literal_column("1")).select_from(each).where(each.c.key == name, equal).exists()
+
+    def has_table(self, transaction: Transaction, name: str) -> bool:
+        return transaction.row(_HAS_TABLE, {"name": name}) is not None
+
+    def meaning(self, error: Exception) -> Exception:
+        cause = getattr(error, "orig", None) or error
+        if isinstance(cause, UnicodeEncodeError):
+            return ParameterError(f"a text cannot be stored: {cause}", code="bad_character")
+        if isinstance(cause, sqlite3.IntegrityError):
+            return Conflict(f"nothing was stored: {cause}")
+        if "no such table" in str(cause) or "no such column" in str(cause):
+            return StoreUnavailable(f"the database {self.path} has not the tables of this version ({cause}); run wfr db upgrade")
+        return StoreUnavailable(f"the database {self.path} cannot be used: {cause}; repeat the call when it is back")
+
+
+def _pragmas(synchronous: str) -> Callable[[Any, Any], None]:
+    def connected(driver: Any, _record: Any) -> None:
+        driver.isolation_level = None  # the driver begins nothing by itself
+        driver.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
+        _use_wal(driver)
+        driver.execute(f"PRAGMA synchronous={synchronous}")
+        driver.execute("PRAGMA foreign_keys=ON")
+
+    return connected
+
+
+def _use_wal(driver: Any) -> None:
+    """Switching needs the file for itself for a moment; while another connection does the same, SQLite refuses without waiting."""
+    for attempt in range(1, int(BUSY_SECONDS / WAL_PAUSE) + 1):
+        try:
+            driver.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error) or attempt * WAL_PAUSE >= BUSY_SECONDS:
+                raise
+            time.sleep(WAL_PAUSE)
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _text_or_bytes(raw: bytes) -> str | bytes:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw

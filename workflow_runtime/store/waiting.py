@@ -1,0 +1,100 @@
+"""What waits to be taken up: orphans of dead servers, and timers that fall due.
+
+Law of orphans: a process is one if it is Running and
+
+* its owner has no server row, or one with ``dead_at``; or
+* it has no owner, and no retry or start row that will bring it back; or
+* its owner is me: the caller knows which of those it really works on.
+
+Law of due rows: a scheme timer counts while its process is Idled or in Error; a retry or start row always.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+
+from workflow_runtime.core.process import DueTimer, ProcessStatus, Timer, TimerKind
+from workflow_runtime.store import rows, tables
+from workflow_runtime.store.dialects import Row, Statement, Transaction
+
+_process, _timer, _server = tables.process, tables.timer, tables.server
+_ALL = [_process.c[name] for name in rows.PROCESS_COLUMNS]
+_TIMER = [_timer.c[name] for name in rows.TIMER_COLUMNS]
+
+
+def _number(status: ProcessStatus) -> sa.ColumnElement[int]:
+    return sa.literal_column(str(status.id))
+
+
+_IS_TIMER = _timer.c.kind == sa.literal_column(f"'{TimerKind.TIMER.value}'")
+_IS_RESERVED = _timer.c.kind.in_([sa.literal_column(f"'{kind.value}'") for kind in (TimerKind.RETRY, TimerKind.START)])
+_OWNER_LIVES = sa.select(sa.literal_column("1")).where(_server.c.id == _process.c.owner, _server.c.dead_at.is_(None)).exists()
+_COMES_BACK = sa.select(sa.literal_column("1")).where(_timer.c.process_id == _process.c.id, _IS_RESERVED).exists()
+_IS_ORPHAN = sa.and_(
+    _process.c.status == tables.RUNNING,
+    sa.or_(
+        sa.and_(_process.c.owner.is_not(None), sa.or_(~_OWNER_LIVES, bindparam("nobody_lives", type_=sa.Boolean()))),
+        sa.and_(_process.c.owner.is_(None), ~_COMES_BACK),
+        _process.c.owner == bindparam("me"),
+    ),
+)
+_LATER = sa.or_(
+    _process.c.updated_at > bindparam("updated_at"),
+    sa.and_(_process.c.updated_at == bindparam("updated_at"), _process.c.id > bindparam("id")),
+)
+_ORPHANS = (
+    sa.select(*_ALL)
+    .where(_IS_ORPHAN, _process.c.updated_at >= bindparam("updated_at"), _LATER)
+    .order_by(_process.c.updated_at, _process.c.id)
+    .limit(bindparam("limit", type_=sa.Integer()))
+)
+
+_STATUS_OF_PROCESS = sa.select(_process.c.status).where(_process.c.id == _timer.c.process_id).scalar_subquery()
+_IS_AWAITED = _STATUS_OF_PROCESS.in_([_number(status) for status in ProcessStatus if status.accepts_commands])
+_COUNTS = sa.or_(_IS_RESERVED, sa.and_(_IS_TIMER, _IS_AWAITED))
+_DUE = (
+    sa.select(_timer.c.process_id, *_TIMER)
+    .where(_timer.c.due <= bindparam("now"), _COUNTS)
+    .order_by(_timer.c.due, _timer.c.process_id)
+    .limit(bindparam("limit", type_=sa.Integer()))
+)
+_NEXT_DUE = sa.select(_timer.c.due).where(_timer.c.due > bindparam("after"), _COUNTS).order_by(_timer.c.due, _timer.c.process_id).limit(sa.literal_column("1"))
+_TIMERS = sa.select(*_TIMER).where(_timer.c.process_id == bindparam("process_id")).order_by(_timer.c.due, _timer.c.name)
+
+FIRST = (-(2**63), "")  #: a cursor before every row
+
+
+def orphans(transaction: Transaction, me: str | None, after: tuple[int, str] | None, limit: int, nobody_lives: bool) -> list[Row]:
+    """Rows of orphans behind the cursor, the longest untouched first."""
+    updated_at, process_id = after or FIRST
+    values = {"me": me, "updated_at": updated_at, "id": process_id, "limit": limit, "nobody_lives": nobody_lives}
+    return list(transaction.rows(_ORPHANS, values))
+
+
+def due(transaction: Transaction, now: int, limit: int) -> list[DueTimer]:
+    return [DueTimer(UUID(process_id), rows.read_timer(timer)) for process_id, *timer in transaction.rows(_DUE, {"now": now, "limit": limit})]
+
+
+def next_due(transaction: Transaction, after: int) -> int | None:
+    found = transaction.row(_NEXT_DUE, {"after": after})
+    return None if found is None else int(found[0])
+
+
+def timers(transaction: Transaction, process_id: UUID) -> tuple[Timer, ...]:
+    return tuple(map(rows.read_timer, transaction.rows(_TIMERS, {"process_id": str(process_id)})))
+
+
+def timers_of(transaction: Transaction, ids: list[UUID]) -> dict[UUID, tuple[Timer, ...]]:
+    """Every id is a key, also one without timers."""
+    found: dict[UUID, list[Timer]] = {process_id: [] for process_id in ids}
+    for process_id, *timer in transaction.rows_built(_timers_of(ids)):
+        found[UUID(process_id)].append(rows.read_timer(timer))
+    return {process_id: tuple(timers) for process_id, timers in found.items()}
+
+
+def _timers_of(ids: list[UUID]) -> Statement:
+    texts = [str(process_id) for process_id in ids]
+    return sa.select(_timer.c.process_id, *_TIMER).where(_timer.c.process_id.in_(texts)).order_by(_timer.c.due, _timer.c.name)

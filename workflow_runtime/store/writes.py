@@ -1,0 +1,244 @@
+"""The store: what the engine says to a database, in verbs of the domain.
+
+Law: each verb is one transaction. ``apply`` makes a whole ``Change`` true or nothing of it; see changes.py.
+Times come from ``now``, the clock of the database, which for SQLite is the clock that was handed in.
+All verbs may be called from any thread. Errors are ``StoreError``s; nothing of SQLAlchemy comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+
+from workflow_runtime.core.process import CancelRequest, Change, Decision, DueTimer, ErrorInfo, JournalEntry, Process, Timer
+from workflow_runtime.core.restoring import RecoveryReport, Server
+from workflow_runtime.core.scheme import SchemeKey
+from workflow_runtime.errors import StoreUnavailable
+from workflow_runtime.store import changes, migrating, records, rows, schemes, servers, tables, waiting
+from workflow_runtime.store.changes import Applied, Outcome
+from workflow_runtime.store.dialects import Conflict, Dialect
+from workflow_runtime.store.opening import open_dialect
+from workflow_runtime.store.rows import UnreadableRow
+
+__all__ = ["Applied", "Outcome", "Store", "UnreadableRow"]
+
+_process, _journal = tables.process, tables.journal
+_LOAD = sa.select(*(_process.c[name] for name in rows.PROCESS_COLUMNS)).where(_process.c.id == bindparam("id"))
+_JOURNAL = (
+    sa.select(*(_journal.c[name] for name in records.JOURNAL_COLUMNS))
+    .where(_journal.c.process_id == bindparam("id"), _journal.c.walk_id == bindparam("walk_id"))
+    .order_by(_journal.c.id)
+)
+_REQUEST_CANCEL = (
+    sa.update(_process)
+    .where(_process.c.id == bindparam("this"), _process.c.status == tables.RUNNING, _process.c.owner.is_not(None))
+    .values(cancel_requested=bindparam("request"))
+)
+
+
+class Store:
+    """One open database. ``bind`` says whose writes these are."""
+
+    def __init__(self, dialect: Dialect, *, new_token: Callable[[], int]) -> None:
+        self.dialect = dialect
+        self._new_token = new_token
+        self._me: str | None = None
+
+    @classmethod
+    def open(cls, url: str, *, clock: Callable[[], datetime], new_token: Callable[[], int], synchronous: str = "FULL") -> Store:
+        """Connects with the first verb. ``clock`` gives aware UTC; ``new_token`` a random number of 48 bits."""
+        return cls(open_dialect(url, clock=clock, synchronous=synchronous), new_token=new_token)
+
+    def close(self) -> None:
+        self.dialect.close()
+
+    @property
+    def path(self) -> Path | None:
+        """The real path of a SQLite file."""
+        return self.dialect.path
+
+    def bind(self, incarnation: str | None) -> None:
+        """None: a client, which has no server row."""
+        self._me = incarnation
+
+    def now(self) -> datetime:
+        return self.dialect.now()
+
+    # -- the schema --
+
+    def upgrade(self) -> bool:
+        """True when something was done; SchemaTooNew when the database is ahead of this version."""
+        epoch = str(UUID(int=sum(self._new_token() << shift for shift in (0, 40, 80)) % 2**128, version=4))
+        return migrating.upgrade(self.dialect, epoch)
+
+    def check(self) -> None:
+        """StoreUnavailable or SchemaTooNew unless the tables are those of this version."""
+        migrating.check(self.schema_revision(), self.dialect.place)
+
+    def schema_revision(self) -> str | None:
+        if self.path is not None and not self.path.exists():  # to look at a file must not create it
+            raise StoreUnavailable(f"there is no database {self.path}; create it with wfr db upgrade, or correct the URL")
+        with self.dialect.read() as transaction:
+            return migrating.revision(transaction)
+
+    def epoch(self) -> str:
+        """The random id of this database."""
+        with self.dialect.read() as transaction:
+            return migrating.epoch(transaction)
+
+    # -- schemes --
+
+    def add_scheme(self, key: SchemeKey, text: str, format: str) -> bool:
+        """Makes it the current version; True when the version is new."""
+        with self.dialect.write() as transaction:
+            return schemes.add(transaction, key, text, format, self._now())
+
+    def scheme_text(self, key: SchemeKey) -> tuple[str, str] | None:
+        """Text and format."""
+        with self.dialect.read() as transaction:
+            return schemes.text(transaction, key)
+
+    def current_version(self, code: str) -> str | None:
+        with self.dialect.read() as transaction:
+            return schemes.current_version(transaction, code)
+
+    def scheme_codes(self) -> list[str]:
+        with self.dialect.read() as transaction:
+            return schemes.codes(transaction)
+
+    def scheme_versions(self, code: str) -> list[str]:
+        """The oldest first."""
+        with self.dialect.read() as transaction:
+            return schemes.versions(transaction, code)
+
+    # -- one process --
+
+    def load(self, process_id: UUID) -> Process | None:
+        """One SELECT. RowUnreadable when the row is not what was stored."""
+        with self.dialect.read() as transaction:
+            found = transaction.row(_LOAD, {"id": str(process_id)})
+        return None if found is None else rows.read_process(found)
+
+    def apply(self, change: Change) -> Applied:
+        """One transaction: the whole change, or nothing. ProcessAlreadyExists when a creation meets another process."""
+        planned = changes.plan(change, self._me, self.dialect)
+        try:
+            with self.dialect.write() as transaction:
+                return changes.run(transaction, planned)
+        except Conflict:
+            if change.before is not None:
+                raise
+        with self.dialect.read() as transaction:
+            return changes.creation_landed(transaction, change)
+
+    def apply_all(self, batch: Sequence[Change]) -> list[Applied]:
+        """Many changes in one transaction, each guarded on its own: a lost one takes nothing from the others."""
+        planned = [changes.plan(change, self._me, self.dialect) for change in batch]
+        with self.dialect.write() as transaction:
+            return [changes.run(transaction, plan) for plan in planned]
+
+    def request_cancel(self, process_id: UUID, request: CancelRequest) -> bool:
+        """Outside the guard, without a new revision; False unless the process is Running and has an owner."""
+        with self.dialect.write() as transaction:
+            return transaction.run(_REQUEST_CANCEL, {"this": str(process_id), "request": rows.encode_cancel(request)}) == 1
+
+    def journal(self, process_id: UUID, walk_id: str) -> tuple[JournalEntry, ...]:
+        """In the order of writing."""
+        with self.dialect.read() as transaction:
+            found = transaction.rows(_JOURNAL, {"id": str(process_id), "walk_id": walk_id})
+        return tuple(rows.readable(process_id, records.read_journal, row) for row in found)
+
+    def timers(self, process_id: UUID) -> tuple[Timer, ...]:
+        """Reserved rows too, the earliest first."""
+        with self.dialect.read() as transaction:
+            return waiting.timers(transaction, process_id)
+
+    def timers_of(self, ids: Sequence[UUID]) -> dict[UUID, tuple[Timer, ...]]:
+        """For each id its timers, in one query."""
+        with self.dialect.read() as transaction:
+            return waiting.timers_of(transaction, list(ids))
+
+    # -- what waits --
+
+    def orphans(self, *, me: str | None, after: tuple[int, str] | None = None, limit: int = 100, nobody_lives: bool = False) -> list[Process | UnreadableRow]:
+        """The longest untouched first, behind the cursor ``after`` (``orphan_cursor`` of the last one). See waiting.py.
+
+        ``nobody_lives``: the caller knows that every server is gone, also those that nobody declared dead.
+        """
+        with self.dialect.read() as transaction:
+            found = waiting.orphans(transaction, me, after, limit, nobody_lives)
+        return [rows.read_or_note(row) for row in found]
+
+    def mark_unreadable(self, row: UnreadableRow, error: ErrorInfo, decision: Decision | None = None) -> bool:
+        """Status Error with the cause, guarded; False when the row has changed since."""
+        with self.dialect.write() as transaction:
+            return changes.mark_unreadable(transaction, row, self._me, error, decision, self._now())
+
+    def due(self, now: datetime, limit: int) -> list[DueTimer]:
+        """The earliest first; see waiting.py for what counts."""
+        with self.dialect.read() as transaction:
+            return waiting.due(transaction, rows.micros(now), limit)
+
+    def next_due(self, *, after: datetime) -> datetime | None:
+        """The earliest that is still to come after this moment."""
+        with self.dialect.read() as transaction:
+            return rows.maybe_moment(waiting.next_due(transaction, rows.micros(after)))
+
+    # -- servers and recoveries --
+
+    def register(self, server: Server) -> None:
+        with self.dialect.write() as transaction:
+            servers.register(transaction, server)
+
+    def beat(self, server_id: str, *, lease: timedelta) -> bool:
+        """False: fenced."""
+        with self.dialect.write() as transaction:
+            return servers.beat(transaction, server_id, self._now(), lease)
+
+    def note_lock(self, server_id: str, held: bool) -> None:
+        """Whether the session lock is still ours; if not, only the lease counts."""
+        with self.dialect.write() as transaction:
+            servers.note_lock(transaction, server_id, held)
+
+    def drain(self, server_id: str) -> None:
+        with self.dialect.write() as transaction:
+            servers.drain(transaction, server_id)
+
+    def retire(self, server_id: str) -> None:
+        """The row goes: what it still owns is orphaned."""
+        with self.dialect.write() as transaction:
+            servers.retire(transaction, server_id)
+
+    def declare_dead(self, server_id: str, *, beat: int) -> bool:
+        """True if this call made it so; False if it has beaten since ``beat``."""
+        with self.dialect.write() as transaction:
+            return servers.declare_dead(transaction, server_id, beat, self._now())
+
+    def servers(self) -> list[Server]:
+        with self.dialect.read() as transaction:
+            return servers.servers(transaction)
+
+    def live_server_ids(self) -> frozenset[str]:
+        with self.dialect.read() as transaction:
+            return servers.live_ids(transaction)
+
+    def open_recovery(self, report: RecoveryReport) -> None:
+        with self.dialect.write() as transaction:
+            servers.open_recovery(transaction, report)
+
+    def update_recovery(self, report: RecoveryReport) -> None:
+        with self.dialect.write() as transaction:
+            servers.update_recovery(transaction, report)
+
+    def _now(self) -> int:
+        return rows.micros(self.now())
+
+
+def orphan_cursor(row: Process | UnreadableRow) -> tuple[int, str]:
+    """Where the next page of orphans begins."""
+    return (row.updated_at, row.id) if isinstance(row, UnreadableRow) else (rows.micros(row.updated_at), str(row.id))
