@@ -315,7 +315,7 @@ schemes = built(
             Comment,
             name=texts,
             value=texts,
-            style=drawn.map(lambda kept: FrozenDict({key: text for key, text in kept.items() if key not in ("Value",)})),
+            style=drawn.map(lambda kept: FrozenDict({key: text for key, text in kept.items() if key not in ("Value", "{urn:other}b")})),
             designer=drawn,
             extra=extras,
         )

@@ -115,7 +115,7 @@ def test_a_wish_during_a_poll_is_not_lost(make: Make, wish: Callable[[Works], No
 
 def test_many_threads_arming_at_once_lose_nothing(make: Make) -> None:
     works, clock = still(make), SystemClock()
-    lock, armed, fired = threading.Lock(), set[datetime](), threading.Semaphore(0)
+    lock, armed, fired = threading.Lock(), list[datetime](), threading.Semaphore(0)
 
     def poll() -> datetime | None:
         with lock:
@@ -128,7 +128,7 @@ def test_many_threads_arming_at_once_lose_nothing(make: Make) -> None:
         for number in range(25):
             due = clock.now() + timedelta(milliseconds=(number * 37) % 100, microseconds=thread)
             with lock:
-                armed.add(due)
+                armed.append(due)
             works.clockwork.wake_at(due)
 
     works.act["poll"] = poll

@@ -153,7 +153,7 @@ def test_a_batch_is_one_transaction(store: Store) -> None:
     assert (counted["BEGIN"], counted["COMMIT"]) == (1, 1)
 
 
-@pytest.mark.parametrize("ask", [lambda store: store.due(process().created_at, 10), lambda store: store.next_due(), lambda store: store.orphans(me="me")])
+@pytest.mark.parametrize("ask", [lambda store: store.due(process().created_at, 10), lambda store: store.next_due(after=process().created_at), lambda store: store.orphans(me="me")])
 def test_each_look_at_what_waits_is_one_query(store: Store, ask: Callable[[Store], Any]) -> None:
     with counting(store) as counted:
         ask(store)

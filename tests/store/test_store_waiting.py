@@ -86,7 +86,7 @@ def test_orphans_come_longest_untouched_first_and_page_by_page(store: Store) -> 
 def test_what_is_due(store: Store, status: S, row: Any, is_due: bool) -> None:
     subject = put(store, process(status=status), arm=(row,))
     assert store.due(NOW, 10) == ([(subject.id, row)] if is_due else [])
-    assert store.next_due() == (NOW if is_due else None)
+    assert store.next_due(after=NOW - timedelta(microseconds=1)) == (NOW if is_due else None)
 
 
 def test_a_row_is_due_from_its_very_microsecond_on(store: Store) -> None:
@@ -106,4 +106,5 @@ def test_due_rows_come_earliest_first_and_no_more_than_asked(store: Store) -> No
 def test_the_next_due_row_leaves_out_what_does_not_count(store: Store) -> None:
     put(store, process(status=S.TERMINATED), arm=(timer(due=NOW),))
     put(store, process(), arm=(timer(due=NOW + timedelta(days=1)),))
-    assert store.next_due() == NOW + timedelta(days=1)
+    assert store.next_due(after=NOW - timedelta(days=1)) == NOW + timedelta(days=1)
+    assert store.next_due(after=NOW + timedelta(days=1)) is None  # that one is due already

@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from workflow_runtime.errors import LONGEST_QUOTE
 
-def nearest(name: str, known: Iterable[str]) -> str:
+
+def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
     """The known name that is spelled most alike, or ""; capitals do not count as a difference."""
-    folded = {candidate.casefold(): candidate for candidate in known}
-    found = difflib.get_close_matches(name.casefold(), folded, n=1)
+    folded = {candidate.casefold(): candidate for candidate in reversed(list(known))}
+    found = difflib.get_close_matches(name[:LONGEST_QUOTE].casefold(), folded, n=1, cutoff=cutoff)
     return folded[found[0]] if found else ""
 
 

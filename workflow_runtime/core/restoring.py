@@ -181,7 +181,7 @@ class RecoveryReport:
     """One recovery pass that found something: ``owned`` processes stood in Running, ``decided`` were decided."""
 
     id: str
-    cause: str  #: start, takeover, self or manual
+    cause: str  #: start, sweep or manual
     server: str  #: the incarnation that acts
     dead_servers: Mapping[str, datetime] = field(default_factory=dict)  #: id -> last beat
     owned: int = 0

@@ -345,7 +345,7 @@ class Command(Element):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterSpec(Element):
     name: str
-    type: str = "any"  #: our type name: string, int, decimal, list[string] ...; see core/values.py
+    type: str = "any"  #: our type name: string, int, decimal, list[string] ...; see core/types.py
     written_type: str = field(default="", compare=False, repr=False)  #: as the XML spelled it
     purpose: Purpose = Purpose.TEMPORARY
     initial: str | None = None  #: JSON, else taken as a string

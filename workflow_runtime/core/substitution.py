@@ -9,6 +9,7 @@ known stays as it was written; a format that does not fit the value is an error.
     @(Name:.2F)                 a number with so many decimals (0 to 20), half away from zero
     @(Name:yyyy-MM-dd HH:mm)    a datetime in UTC: yyyy MM dd HH mm ss, the letters T and Z, any punctuation
     @@                          one @
+    {"Subject": "on @Title"}    JSON: only its strings are filled (``fill``), a quote in a title breaks nothing
     me@example.org              an @ behind a letter, digit or underscore is text
 
     text of                     is
@@ -35,7 +36,7 @@ from workflow_runtime.core.expression_words import DeclaredNames, identifier_end
 from workflow_runtime.core.values import json_ready
 from workflow_runtime.errors import EvaluationError, ParameterError
 
-__all__ = ["LONGEST_RESULT", "substitute", "text_of"]
+__all__ = ["LONGEST_RESULT", "fill", "substitute", "text_of"]
 
 LONGEST_RESULT = 2 << 20  #: characters; as much as all parameters of a process together
 
@@ -61,6 +62,28 @@ def substitute(text: str, lookup: Lookup, *, names: Collection[str] = ()) -> str
     :raises EvaluationError: bad_format, number_out_of_range, type_clash (a value that has no text), too_long.
     """
     return _Reader(text, lookup, names).result() if "@" in text else text
+
+
+def fill(text: str, lookup: Lookup, *, names: Collection[str] = ()) -> str:
+    """As ``substitute``; of a text that is JSON only the strings are filled, so that no value can break it."""
+    if "@" not in text or text.lstrip()[:1] not in ("{", "["):
+        return substitute(text, lookup, names=names)
+    try:
+        document = json.loads(text)
+    except ValueError:  # {"Amount": @Amount} becomes JSON only by being filled
+        return substitute(text, lookup, names=names)
+    return json.dumps(_filled(document, lookup, names), ensure_ascii=False, separators=(",", ":"))
+
+
+def _filled(document: Any, lookup: Lookup, names: Collection[str]) -> Any:
+    match document:
+        case str():
+            return substitute(document, lookup, names=names)
+        case dict():
+            return {key: _filled(value, lookup, names) for key, value in document.items()}
+        case list():
+            return [_filled(value, lookup, names) for value in document]
+    return document
 
 
 def text_of(value: Any) -> str:

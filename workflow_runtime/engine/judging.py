@@ -17,7 +17,7 @@ from workflow_runtime.core.parameters import View
 from workflow_runtime.core.process import Process, Walk
 from workflow_runtime.core.rules import immediate_timers
 from workflow_runtime.core.scheme import Combine, Condition, ConditionType, RestrictionType, Transition, TriggerType
-from workflow_runtime.core.substitution import substitute
+from workflow_runtime.core.substitution import fill
 from workflow_runtime.engine.engine import Engine
 from workflow_runtime.engine.schemes import Compiled
 from workflow_runtime.engine.steps import Context
@@ -121,4 +121,4 @@ class Judge:
         """A parameter of an action, condition or rule after ``@Name`` substitution."""
         if parameter is None or "@" not in parameter:
             return parameter
-        return substitute(parameter, self.view.lookup, names=self._compiled.dotted_names)
+        return fill(parameter, self.view.lookup, names=self._compiled.dotted_names)

@@ -12,6 +12,7 @@ import secrets
 import shutil
 import tempfile
 from dataclasses import dataclass
+from itertools import chain, repeat
 from types import TracebackType
 from typing import Self
 from uuid import uuid4
@@ -135,9 +136,10 @@ class Life(Builder):
         workers = Workers(settings.workers, on_free=lambda: timers.freed())
         timers = TimerLoop(engine, parts.executor, workers, wait=by_hand)
         recovery = Recovery(engine, parts.executor, workers)
+        causes = chain(["start"], repeat("sweep"))
         clockwork = Clockwork(
             beat=presence.beat,
-            sweep=lambda: self._sweep(recovery),
+            sweep=lambda: _sweep(recovery, next(causes)),
             poll=timers.poll,
             settings=settings,
             clock=self._clock,
@@ -162,10 +164,6 @@ class Life(Builder):
             parts.workers.start()
             parts.clockwork.start()
         parts.engine.notify("runtime_started", runtime=self)
-
-    def _sweep(self, recovery: Recovery) -> None:
-        if recovery.engine.settings.auto_recover and not recovery.engine.draining:
-            recovery.run("sweep")
 
     # ------------------------------------------------------------------ names, plugins, schemes
 
@@ -294,6 +292,11 @@ def check(scheme: Scheme, engine: Engine) -> list[Problem]:
         ignore_missing_actions=engine.settings.ignore_missing_execution_items,
     )
     return [*found, *unsupported(scheme, names)]
+
+
+def _sweep(recovery: Recovery, cause: str) -> None:
+    if recovery.engine.settings.auto_recover and not recovery.engine.draining:
+        recovery.run(cause)
 
 
 def new_id() -> str:

@@ -100,9 +100,9 @@ class Operators(Verbs):
         return operator.set_timer(given.process_id(process_id), given.name(name, "a timer"), when, given.order("set_timer", actor, reason))
 
     def fire_timer(self, process_id: UUID | str, name: str, *, actor: str | None = None, reason: str | None = None) -> Process:
-        """Fires a timer that is set, even if it is not yet due. TimerNotFound, ClientCannotExecute."""
+        """Fires a timer that is set, even if it is not yet due; a client makes it due for any server. TimerNotFound."""
         order = given.order("fire_timer", actor or "runtime", reason or "fire_timer")
-        return self._server.operator.fire_timer(given.process_id(process_id), given.name(name, "a timer"), order)
+        return self._parts.operator.fire_timer(given.process_id(process_id), given.name(name, "a timer"), order)
 
     def set_parameter(self, process_id: UUID | str, name: str, value: Any, *, actor: str, reason: str) -> Process:
         """Stores a persistent value; None removes it. ParameterError."""

@@ -147,8 +147,8 @@ class Verbs(Life):
         """What recovery would do now and why; asks restorers, changes nothing."""
         return recovery.plan(self._parts.engine)
 
-    def recover(self, *, wait: bool = False) -> RecoveryReport | None:
-        """Runs a pass, or joins the one under way; returns when all is decided, None where nothing was to do.
+    def recover(self, *, wait: bool = False) -> RecoveryReport:
+        """Runs a pass, or joins the one under way; returns when all is decided. Nothing owned: nothing was to do.
 
         ``wait``: also until the work that follows is done.
         """
@@ -158,7 +158,7 @@ class Verbs(Life):
         report = parts.recovery.run("manual")
         if wait:
             parts.workers.wait_until_idle()
-        return report
+        return report or RecoveryReport(id="", cause="manual", server=parts.engine.me)
 
     def get_recoveries(self, *, limit: int = 100, after: str | None = None) -> Page[RecoveryReport]:
         """Newest first, each with its decisions."""

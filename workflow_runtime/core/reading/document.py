@@ -6,6 +6,7 @@ has no default; what a key means stands in its description or in the vocabulary 
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
@@ -50,10 +51,16 @@ def _as_seconds(value: Any) -> Any:
     return seconds(_as_text(value)) if isinstance(value, str | int | float) and not isinstance(value, bool) else value
 
 
+def _as_number(value: Any) -> Any:
+    """A number with an exponent is a text in YAML."""
+    return float(value) if isinstance(value, str) and re.fullmatch(r"[0-9.]{1,20}e[+-]?[0-9]{1,3}", value) else value
+
+
 _SCALAR = {"type": ["string", "number", "boolean"]}
 Text = Annotated[str, BeforeValidator(_as_text), WithJsonSchema(_SCALAR)]
 Value = Annotated[str | None, BeforeValidator(_as_value), WithJsonSchema({})]
 Seconds = Annotated[float, BeforeValidator(_as_seconds), WithJsonSchema({"type": ["string", "number"], "examples": ["1s", "10m", "1h 30m"]})]
+Number = Annotated[float, BeforeValidator(_as_number), Field(ge=0, allow_inf_nan=False), WithJsonSchema({"type": "number", "minimum": 0})]
 RecoveryText = Annotated[str, WithJsonSchema({"type": "string", "anyOf": [{"enum": [*RECOVERIES[:-1]]}, {"pattern": "^activity:"}]})]
 Texts = dict[str, Text]
 
@@ -80,9 +87,9 @@ class Named(Extended):
 class RetryDoc(Extended):
     attempts: int = Field(5, ge=1)
     delay: Seconds = Field(1.0, ge=0)
-    factor: float = Field(2.0, ge=0)
+    factor: Number = 2.0
     max_delay: Seconds = Field(60.0, ge=0)
-    jitter: float = Field(0.1, ge=0)
+    jitter: Number = 0.1
     total: Seconds | None = Field(None, ge=0)
     final: list[str] = Field([], description="Names of exceptions that are never retried.")
 

@@ -116,6 +116,9 @@ def _retry(given: RetryPolicy | None) -> Values | None:
     for name in ("delay", "max_delay", "total"):
         if name in changed:
             changed[name] = spelling.duration(changed[name])
+    for name in ("factor", "jitter"):
+        if name in changed and "e" in repr(changed[name]):
+            changed[name] = repr(changed[name])  # a number with an exponent is a text in YAML
     return {**changed, **said(final=list(given.final), extra=dict(given.extra))}
 
 

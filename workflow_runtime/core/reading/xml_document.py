@@ -88,7 +88,7 @@ class _Reading:
                 self.findings.error("bad_value", expected_of(name.replace(f"{{{OURS}}}", "wfr:"), error, text), element.place, error.suggestion)
         elif name in shape.kept:
             values.setdefault("provenance", {})[yaml_key(name)] = text
-        elif element.tag == "Comment":
+        elif element.tag == "Comment" and not name.startswith("{"):
             values[yaml_key(name, taken=STYLED)] = text
         else:
             values.setdefault("extra", {})[name] = text

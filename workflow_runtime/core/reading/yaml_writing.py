@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
 
 _LINE = 110  #: what is shorter stays on one line
 _WIDTH = 160
+_ODD_BREAKS = re.compile("[\r\x85\u2028\u2029]")  #: line breaks to YAML 1.1, which folds them outside double quotes
 
 
 class _Dumper(yaml.SafeDumper):
@@ -41,7 +43,7 @@ def _node(value: Any, depth: int) -> Any:
 
 def _scalar(value: Any) -> Any:
     if isinstance(value, str):
-        return yaml.ScalarNode("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+        return yaml.ScalarNode("tag:yaml.org,2002:str", value, style='"' if _ODD_BREAKS.search(value) else "|" if "\n" in value else None)
     if value is None:
         return yaml.ScalarNode("tag:yaml.org,2002:null", "null")
     if isinstance(value, bool):
