@@ -180,6 +180,28 @@ def test_the_end_waits_for_what_runs(make: Make) -> None:
     assert left.is_set()
 
 
+def test_a_poll_that_outlives_the_end_arms_nothing(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    works = still(make)
+    inside, go_on = threading.Event(), threading.Event()
+    lanes: list[threading.Thread] = []
+
+    def outlives() -> datetime:
+        lanes.append(threading.current_thread())
+        inside.set()
+        assert go_on.wait(PATIENCE)
+        return SystemClock().now() + timedelta(milliseconds=1)
+
+    works.act["poll"] = outlives
+    works.clockwork.nudge()
+    assert inside.wait(PATIENCE)
+    works.clockwork.stop(wait=False)
+    go_on.set()
+    lanes[0].join(PATIENCE)
+    assert not lanes[0].is_alive()
+    assert works.said() == ["poll"]
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize("wait", [True, False])
 def test_the_end_does_not_wait_for_ever(make: Make, wait: bool) -> None:
     works = still(make, shutdown_grace=0.05)

@@ -267,3 +267,35 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="cannot be opened") as caught:
         filelock.acquire(tmp_path / "missing" / "workflow.db")
     assert caught.value.path == str(tmp_path / "missing" / "workflow.db.lock")
+
+
+def test_whether_it_is_free_can_be_asked(database: Path, take: Callable[[Path], FileLock]) -> None:
+    assert filelock.is_free(database)
+    assert list(database.parent.iterdir()) == []
+    with holder(database) as process:
+        assert not filelock.is_free(database)
+        process.send_signal(signal.SIGKILL)
+        process.wait(timeout=30)
+        assert filelock.is_free(database)
+    lock = take(database)
+    assert not filelock.is_free(database)
+    assert lock.held()
+    assert in_other_process_is_refused(database)  # asking has not dropped it
+
+
+def test_asking_does_not_get_in_the_way_of_a_start(database: Path, take: Callable[[Path], FileLock]) -> None:
+    take(database).release()  # so that there is a file to ask about
+    script = dedent("""
+        import sys
+        from workflow_runtime.engine import filelock
+        print("asking", flush=True)
+        while True:
+            filelock.is_free(sys.argv[1])
+    """)
+    with subprocess.Popen([sys.executable, "-c", script, str(database)], stdout=subprocess.PIPE, text=True) as asker:
+        try:
+            assert heard(asker) == "asking"
+            for _ in range(5_000):  # one in some hundreds meets the other
+                filelock.acquire(database).release()
+        finally:
+            asker.kill()

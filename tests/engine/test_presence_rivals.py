@@ -243,3 +243,19 @@ def test_one_that_stopped_may_not_execute(make: Make) -> None:
     presence.start()
     presence.stop(clean=True)
     assert not presence.may_execute()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_may_not_execute_in_the_name_of_its_parent(make: Make) -> None:
+    presence = make("multi")
+    presence.start()
+    reader, writer = os.pipe()
+    if (pid := os.fork()) == 0:
+        os.write(writer, repr(presence.may_execute()).encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        assert pipe.read() == "False"
+    assert presence.may_execute()

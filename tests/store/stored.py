@@ -67,7 +67,7 @@ class Counted(Counter[str]):
         return expected
 
     def note(self, text: str) -> None:
-        if not text.startswith("--"):  # what a foreign key or a trigger does by itself
+        if self.texts[-1:] != [text]:  # what a foreign key does by itself is reported under the text of its cause
             self[text.split()[0]] += 1
             self.texts.append(text)
 

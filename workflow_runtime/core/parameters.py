@@ -20,6 +20,7 @@ the process's values, system parameters, external providers.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
@@ -89,9 +90,9 @@ class View(Mapping[str, Any]):
         return {name: value for name, value in merged.items() if value is not None}
 
     def __getitem__(self, name: str) -> Any:
-        for layer in self._layers:
-            if name in layer:
-                return layer[name]
+        value = next((layer[name] for layer in self._layers if name in layer), None)
+        if value is not None:  # None: removed by this walk
+            return value
         if name in SYSTEM:
             return SYSTEM[name](self._process, self._walk)
         if self._external is not None:
@@ -117,14 +118,19 @@ class View(Mapping[str, Any]):
 def at_creation(scheme: Scheme, given: Mapping[str, Any], limits: Limits) -> Split:
     """Initial values, then what was passed. ParameterError for system names, wrong types, limits."""
     initial = {spec.name: types.read_written(spec.initial, spec.type) for spec in scheme.parameters if spec.initial is not None}
-    return split(scheme, {**initial, **_accepted(scheme, given, limits)})
+    values = {**initial, **_accepted(scheme, given, limits)}
+    return split(scheme, {name: value for name, value in values.items() if value is not None})
 
 
-def of_command(scheme: Scheme, command: Command, given: Mapping[str, Any], limits: Limits) -> Split:
-    """The inputs of a command: required ones must be there, declared ones are renamed, converted and sorted."""
-    renamed: dict[str, Any] = dict(given)
+def of_command(scheme: Scheme, command: Command, given: Mapping[str, Any], limits: Limits, *, present: Parameters = EMPTY) -> Split:
+    """The inputs of a command: required ones must be there, declared ones are renamed, converted and sorted.
+
+    ``present`` are the values of the process: what becomes its own must fit the limits together with them.
+    """
+    inputs = {wanted.name for wanted in command.inputs}
+    renamed: dict[str, Any] = {name: value for name, value in given.items() if name not in inputs}
     for wanted in command.inputs:
-        value = renamed.pop(wanted.name, None)
+        value = given.get(wanted.name)
         if value is None:
             value = _default(scheme, wanted)
         if value is None and wanted.required:
@@ -133,12 +139,18 @@ def of_command(scheme: Scheme, command: Command, given: Mapping[str, Any], limit
             )
         if value is not None:
             renamed[wanted.parameter] = value
-    return split(scheme, _accepted(scheme, renamed, limits), undeclared=Purpose.TEMPORARY)
+    return _temporary_unless_declared(scheme, renamed, limits, present)
 
 
-def of_operator(scheme: Scheme, given: Mapping[str, Any], limits: Limits) -> Split:
+def of_operator(scheme: Scheme, given: Mapping[str, Any], limits: Limits, *, present: Parameters = EMPTY) -> Split:
     """Values an operator hands in with set_activity or set_state: undeclared ones are temporary."""
-    return split(scheme, _accepted(scheme, given, limits), undeclared=Purpose.TEMPORARY)
+    return _temporary_unless_declared(scheme, given, limits, present)
+
+
+def _temporary_unless_declared(scheme: Scheme, given: Mapping[str, Any], limits: Limits, present: Parameters) -> Split:
+    lasting, passing = split(scheme, _accepted(scheme, given, limits), undeclared=Purpose.TEMPORARY)
+    _check_together(present, lasting, limits)
+    return lasting, passing
 
 
 def split(scheme: Scheme, values: Mapping[str, Any], *, undeclared: Purpose = Purpose.PERSISTENCE) -> Split:
@@ -157,7 +169,8 @@ def at_arrival(process: Process, walk: Walk, changes: Parameters) -> Split:
     if not changes and not walk.inputs:
         return process.parameters, walk.temporary
     lasting, passing = split(process.pinned, changes)
-    return _merged(process.parameters, walk.inputs, lasting), _merged(walk.temporary, passing)
+    outlived = {name: value for name, value in walk.temporary.items() if name not in lasting}
+    return _merged(process.parameters, walk.inputs, lasting), _merged(outlived, passing)
 
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any], scheme: Scheme, limits: Limits) -> Parameters:
@@ -166,11 +179,27 @@ def changed(before: Mapping[str, Any], after: Mapping[str, Any], scheme: Scheme,
     gone = {name: None for name in before if name not in after}
     if not different and not gone:
         return EMPTY
-    return FrozenDict({**_accepted(scheme, different, limits), **gone})
+    accepted = _accepted(scheme, different, limits)
+    _check_together(before, accepted, limits, without=gone)
+    return FrozenDict({**accepted, **gone})
 
 
 def _same(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and bool(one == other)
+    """Equal and of the same types all the way down: 1, 1.0 and True are three values, 1.0 and 1.00 two decimals."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return one.compare_total(other) == 0 if isinstance(one, Decimal) else bool(one == other)
+
+
+def _check_together(present: Mapping[str, Any], new: Mapping[str, Any], limits: Limits, *, without: Collection[str] = ()) -> None:
+    """The limits are those of the whole process: ParameterError before anything is written."""
+    if new and present:
+        merged = {name: value for name, value in {**present, **new}.items() if name not in without and value is not None}
+        check_parameters(merged, limits=limits)
 
 
 def _accepted(scheme: Scheme, given: Mapping[str, Any], limits: Limits) -> dict[str, Any]:

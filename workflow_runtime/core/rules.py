@@ -213,11 +213,16 @@ def rest(process: Process, *, now: datetime) -> Change:
     return Change(kind=ChangeKind.ARRIVE, before=process, after=at_rest(process, status, now))
 
 
-def divert(process: Process, error: ErrorInfo, walk: Walk, *, server: str | None, now: datetime) -> Change:
-    """A failure that a listener answered with an activity: the cause in history, and a new walk into it."""
+def divert(
+    process: Process, error: ErrorInfo, walk: Walk, *, server: str | None, now: datetime, failed_walk: Walk | None = None, fired: tuple[str, ...] = ()
+) -> Change:
+    """A failure that a listener answered with an activity: the cause in history, and a new walk into it.
+
+    ``failed_walk`` and ``fired`` as for ``fail``.
+    """
     after = replace(process, last_error=error, updated_at=now)
-    entry = note(after, EntryKind.FAILED, server=server, now=now, error=error)
-    failed = Change(kind=ChangeKind.FAIL, before=process, after=replace(after, last_seq=entry.seq), entries=(entry,))
+    entry = _failed(after, error, failed_walk, server, now)
+    failed = Change(kind=ChangeKind.FAIL, before=process, after=replace(after, last_seq=entry.seq), entries=(entry,), drop=fired)
     assert failed.after is not None
     return failed.then(begin(failed.after, walk, owner=server, now=now))
 
@@ -256,19 +261,47 @@ def at_rest(process: Process, status: ProcessStatus, now: datetime) -> Process:
 # ------------------------------------------------------------------ a walk that ends without arrival
 
 
-def fail(process: Process, error: ErrorInfo, timers: Collection[str], due_of: DueOf, *, server: str | None, now: datetime) -> Change:
-    """Broken off: the status rule, the walk kept, the cause in history. ``timers`` are the names of its rows."""
-    armed = rearm(process, timers, due_of, now)
-    status = broken_status(process.pinned, process.activity, {*timers, *(timer.name for timer in armed)})
+def fail(
+    process: Process,
+    error: ErrorInfo,
+    timers: Collection[str],
+    due_of: DueOf,
+    *,
+    server: str | None,
+    now: datetime,
+    failed_walk: Walk | None = None,
+    fired: tuple[str, ...] = (),
+) -> Change:
+    """Broken off: the status rule, the walk kept, the cause in history. ``timers`` are the names of its rows.
+
+    ``failed_walk`` is what history tells of where the process itself has no walk: one that has just arrived, or could not
+    begin. ``fired`` is the timer that would have begun it: it has had its turn and is armed again like any other.
+    """
+    left = {*timers} - {*fired}
+    armed = rearm(process, left, due_of, now)
+    status = broken_status(process.pinned, process.activity, {*left, *(timer.name for timer in armed)})
     after = replace(at_rest(process, status, now), last_error=error)
-    entry = note(after, EntryKind.FAILED, server=server, now=now, error=error)
-    return Change(kind=ChangeKind.FAIL, before=process, after=replace(after, last_seq=entry.seq), entries=(entry,), arm=armed, release=True)
+    entry = _failed(after, error, failed_walk, server, now)
+    after = replace(after, last_seq=entry.seq)
+    return Change(kind=ChangeKind.FAIL, before=process, after=after, entries=(entry,), drop=fired, arm=armed, release=True)
 
 
-def refuse_timer(process: Process, timer: Timer, timers: Collection[str], due_of: DueOf, *, kind: EntryKind, server: str | None, now: datetime) -> Change:
+def refuse_timer(
+    process: Process,
+    timer: Timer,
+    timers: Collection[str],
+    due_of: DueOf,
+    *,
+    kind: EntryKind,
+    server: str | None,
+    now: datetime,
+    actor: str | None = None,
+    reason: str | None = None,
+) -> Change:
     """A due timer that cannot or must not be taken: it is armed again, or dropped if it was for one moment only.
 
-    If that leaves no exit by command or timer, the process is Terminated with the reason "timer missed".
+    If that leaves no exit by command or timer, the process is Terminated with the reason "timer missed". ``actor`` and
+    ``reason`` are those of an operator who fired it.
     """
     others = {*timers} - {timer.name}
     armed = tuple(t for t in rearm(process, others, due_of, now) if t.name != timer.name or timing.rearms(_type_of(process, timer)))
@@ -277,7 +310,7 @@ def refuse_timer(process: Process, timer: Timer, timers: Collection[str], due_of
     status, kind = (ProcessStatus.TERMINATED, EntryKind.TIMER_MISSED) if stuck else (process.status, kind)
     after = at_rest(process, status, now)
     trigger = Trigger(TriggerKind.TIMER, timer.name)
-    entry = note(after, kind, server=server, now=now, trigger=trigger, reason="timer missed" if stuck else None)
+    entry = note(after, kind, server=server, now=now, trigger=trigger, actor=actor, reason="timer missed" if stuck else reason)
     after = replace(after, last_seq=entry.seq)
     return Change(kind=ChangeKind.REFUSE, before=process, after=after, entries=(entry,), drop=(timer.name,), arm=armed)
 
@@ -348,9 +381,10 @@ def note(
     actor: str | None = None,
     reason: str | None = None,
     error: ErrorInfo | None = None,
+    walk: Walk | None = None,
 ) -> HistoryEntry:
-    """A history row about a process that did not move; ``process`` is as it stands after it."""
-    walk = process.walk
+    """A history row about a process that did not move; ``process`` is as it stands after it, ``walk`` by default its own."""
+    walk = walk or process.walk
     return HistoryEntry(
         process_id=process.id,
         seq=process.last_seq + 1,
@@ -371,6 +405,12 @@ def note(
         server=server,
         error=error,
     )
+
+
+def _failed(after: Process, error: ErrorInfo, walk: Walk | None, server: str | None, now: datetime) -> HistoryEntry:
+    """Who set the failed walk going stands in the row: an operator with the reason too."""
+    walk = walk or after.walk
+    return note(after, EntryKind.FAILED, server=server, now=now, error=error, walk=walk, actor=walk and walk.actor, reason=walk and walk.reason)
 
 
 def _moved(before: Process, after: Process, walk: Walk, transition: Transition | None, activity: Activity, server: str | None, now: datetime) -> HistoryEntry:

@@ -267,7 +267,7 @@ class _InThreads:
         self._scheduler.start()
 
     def end(self, grace: float) -> None:
-        for alarm in self.alarms.values():  # first: a run that rings would wait for the scheduler, and the scheduler for it
+        for alarm in self.alarms.values():  # first: a scheduler that was shut down has no jobs to ring for
             alarm.close()
         self._scheduler.shutdown(wait=False)
         deadline = self._clock.monotonic() + grace

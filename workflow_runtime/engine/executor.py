@@ -162,12 +162,12 @@ class Executor:
     # ------------------------------------------------------------------ common to all
 
     def commit(self, change: Change) -> Process:
-        """A change from rest that begins no run. LostRace."""
+        """A change from rest that begins no run; the process as it stands then, a deleted one as it was. LostRace."""
         outcome, _ = self.engine.apply(change)
         if outcome is not Outcome.APPLIED:
             raise LostRace()
         self.engine.tell(change)
-        return change.result
+        return change.before if change.after is None and change.before is not None else change.result
 
     def decide(self, process_id: UUID, decide: Callable[[Process], T]) -> T:
         """Loads and decides; a lost race is decided once more, on what is there then."""

@@ -20,6 +20,7 @@ from workflow_runtime.errors import ServerAlreadyRunning, StoreUnavailable
 __all__ = ["FileLock", "acquire"]
 
 _LONGEST_PID = 20  #: bytes that are read of what the holder wrote
+_TRIES, _BETWEEN_TRIES = 5, 0.01  #: and seconds
 _LOCKED_BYTE = 1 << 30  #: far behind the text: where locks are mandatory, the text must stay readable
 
 
@@ -97,12 +98,9 @@ class _Registry:
             except FileNotFoundError:
                 return True
             try:
-                _lock_byte(descriptor)
-            except (BlockingIOError, PermissionError):
-                return False
+                return _tried(descriptor)
             finally:
                 os.close(descriptor)
-            return True
 
     def has(self, lock: FileLock) -> bool:
         return lock in self._held
@@ -142,14 +140,23 @@ def _opened(path: Path, database: Path) -> FileLock:
 
 
 def _lock_now(descriptor: int, path: Path, database: Path) -> None:
+    """More than one try: somebody who asks whether the lock is free holds it for some microseconds."""
     try:
-        _lock_byte(descriptor)
-    except (BlockingIOError, PermissionError) as error:
-        pid = _written_pid(descriptor)
-        raise _already(database, f"the process {pid or 'that has just started'}", pid) from error
+        if not any(_tried(descriptor) or threading.Event().wait(_BETWEEN_TRIES) for _ in range(_TRIES)):
+            pid = _written_pid(descriptor)
+            raise _already(database, f"the process {pid or 'that has just started'}", pid)
     except OSError as error:
         message = f"the file {path} cannot be locked ({error.strerror}); SQLite needs a local file system, not a network one"
         raise StoreUnavailable(message, path=str(path)) from error
+
+
+def _tried(descriptor: int) -> bool:
+    """Whether the lock could be had."""
+    try:
+        _lock_byte(descriptor)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
 
 
 def _lock_byte(descriptor: int) -> None:

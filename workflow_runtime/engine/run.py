@@ -11,6 +11,7 @@ import copy
 import logging
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -39,6 +40,7 @@ from workflow_runtime.errors import (
     EvaluationError,
     ExecutionError,
     Fenced,
+    JournalMismatch,
     LoopLimitExceeded,
     StoreError,
     TimerValueError,
@@ -88,9 +90,13 @@ class Run:
                 self._cancel(cancelled.request)
             except (StoreError, LostRace):
                 raise
-            except BaseException as error:
+            except Exception as error:
                 if not self.broken(error):
                     raise
+            except BaseException as error:  # KeyboardInterrupt, SystemExit: they reach the host whatever becomes of the process
+                with suppress(Exception):
+                    self.broken(error)
+                raise
         return self.process
 
     # ------------------------------------------------------------------ one walk
@@ -132,13 +138,15 @@ class Run:
         context = ActionContext(self.process, walk, copy.deepcopy(before), action, index, journal=self.journal, record=self._record_step, now=self.engine.now)
         try:
             self.engine.caller.call(function, context, judge.text(action.parameter))
-            if context.lost is not None:
-                raise context.lost
-            return parameters.changed(before, context.parameters, self.process.pinned, self.engine.settings.limits)
-        except (ExecutionError, StoreError):
-            raise
+            changes = parameters.changed(before, context.parameters, self.process.pinned, self.engine.settings.limits)
         except Exception as error:
-            raise self._action_failed(action, error) from error
+            if context.lost is None and not _is_mismatch(error, self.process):
+                raise self._action_failed(action, error) from error
+            if context.lost is None:
+                raise
+        if context.lost is not None:  # even if the action has swallowed it: nothing more may be written
+            raise context.lost
+        return changes
 
     def _record_step(self, entry: JournalEntry) -> None:
         """Commits the row of a ``ctx.step``; a request to cancel waits for the end of the action."""
@@ -286,6 +294,11 @@ class Run:
     @property
     def _server(self) -> str | None:
         return self.engine.presence.incarnation
+
+
+def _is_mismatch(error: Exception, process: Process) -> bool:
+    """A JournalMismatch of this process, and not of another that the action has moved."""
+    return isinstance(error, JournalMismatch) and error.nouns.get("process_id") == process.id
 
 
 def error_info(error: BaseException) -> ErrorInfo:

@@ -10,7 +10,9 @@ import inspect
 import logging
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -19,9 +21,13 @@ from workflow_runtime.core import values
 from workflow_runtime.core.frozen import EMPTY, FrozenDict
 from workflow_runtime.core.process import JournalEntry, Parameters, Process, TriggerKind, Walk
 from workflow_runtime.core.scheme import ActionRef
-from workflow_runtime.errors import Fenced, JournalMismatch, ParameterError
+from workflow_runtime.errors import JournalMismatch, ParameterError, StoreError
 
 log = logging.getLogger("workflow_runtime.action")
+
+
+#: the step under way in this thread or task: whose, its name, its occurrence
+_under_way: ContextVar[tuple[object, str, int] | None] = ContextVar("step", default=None)
 
 
 class Journal:
@@ -80,7 +86,7 @@ class ActionContext(Context):
         super().__init__(process, walk, parameters, activity=walk.activity, transition=walk.transition)
         self.attempt = walk.tries + 1  #: counts from 1; a resume after a crash is another attempt
         self.deadline: datetime | None = None  #: set by a later release with activity timeouts
-        self.lost: Fenced | None = None  #: kept in case the action swallows it
+        self.lost: StoreError | None = None  #: a step could not be journaled; kept in case the action swallows it
         self._walk, self._action, self._index = walk, action, index
         self._journal, self._record, self._now = journal, record, now
         self._occurrences: Counter[str] = Counter()
@@ -88,8 +94,11 @@ class ActionContext(Context):
 
     @property
     def idempotency_key(self) -> str:
-        """The effect key of this action: equal over attempts, servers and resumes of its walk."""
-        return effect_key(self._walk, self._action.name, self._index)
+        """The effect key of this action, inside the function of a step that of the step: equal over attempts, servers and resumes of its walk."""
+        whose, step, occurrence = _under_way.get() or (None, "", 0)
+        if whose is not self:
+            step, occurrence = "", 0
+        return effect_key(self._walk, self._action.name, self._index, step, occurrence)
 
     def step(self, name: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """``function(*arguments, **named)``, run once per walk; its result is journaled and returned.
@@ -108,13 +117,24 @@ class ActionContext(Context):
         if stored is not None:
             result = self._stored(stored, digest)
             return _awaitable(result) if inspect.iscoroutinefunction(function) else result
-        outcome = function(*arguments, **named)
+        with self._inside(name, occurrence):
+            outcome = function(*arguments, **named)
         if inspect.isawaitable(outcome):
             return self._awaited(name, occurrence, digest, outcome)
         return self._finish(name, occurrence, digest, outcome)
 
     async def _awaited(self, name: str, occurrence: int, digest: str, outcome: Awaitable[Any]) -> Any:
-        return self._finish(name, occurrence, digest, await outcome)
+        with self._inside(name, occurrence):
+            result = await outcome
+        return self._finish(name, occurrence, digest, result)
+
+    @contextmanager
+    def _inside(self, name: str, occurrence: int) -> Iterator[None]:
+        token = _under_way.set((self, name, occurrence))
+        try:
+            yield
+        finally:
+            _under_way.reset(token)
 
     def _finish(self, name: str, occurrence: int, digest: str, result: Any) -> Any:
         text = values.encode(result)
@@ -138,7 +158,7 @@ class ActionContext(Context):
             raise self.lost
         try:
             self._record(entry)
-        except Fenced as error:
+        except StoreError as error:
             self.lost = error
             raise
 

@@ -32,6 +32,8 @@ class TimerLoop:
 
     def poll(self) -> datetime | None:
         """Begins what is due; the due time of the next row to come, on the database's clock."""
+        if self.engine.draining:
+            return None
         now = self.engine.now()
         self._set_aside = {process_id: until for process_id, until in self._set_aside.items() if until > now}
         self._more = False

@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain, repeat
 from types import TracebackType
@@ -223,24 +224,26 @@ class Life(Builder):
         self._sealed = False
         if parts is None or parts.pid != os.getpid():
             return
-        engine = parts.engine
+        engine, presence = parts.engine, parts.engine.presence
         engine.notify("runtime_stopping", runtime=self)
         engine.draining = True
-        finished = True
-        if isinstance(engine.presence, Presence):
-            engine.presence.drain()
-        if parts.clockwork:
-            parts.clockwork.stop()
-        if parts.workers:
-            finished = parts.workers.close(engine.settings.shutdown_grace)
-        finished = engine.live.wait_until_empty(engine.settings.shutdown_grace) and finished
-        if isinstance(engine.presence, Presence):
-            engine.presence.stop(clean=True)
-        engine.caller.close()
-        engine.store.close()
-        self._remove_folder()
-        if not finished:
-            log.warning("steps were still in flight after %s s; recovery decides about them", engine.settings.shutdown_grace)
+        with ExitStack() as last_first:  # each of these happens, whatever became of the one before
+            last_first.callback(self._remove_folder)
+            last_first.callback(engine.store.close)
+            last_first.callback(engine.caller.close)
+            if isinstance(presence, Presence):
+                last_first.callback(presence.stop, clean=True)
+            if parts.clockwork:  # not before: work in hand lives by the beat
+                last_first.callback(parts.clockwork.stop)
+            if isinstance(presence, Presence):
+                presence.drain()
+            self._await_work(parts)
+
+    def _await_work(self, parts: Started) -> None:
+        grace = parts.engine.settings.shutdown_grace
+        handed_back = parts.workers is None or parts.workers.close(grace)
+        if not (parts.engine.live.wait_until_empty(grace) and handed_back):
+            log.warning("steps are still in flight after %s s; recovery decides about them", grace)
 
     def __enter__(self) -> Self:
         return self.start()

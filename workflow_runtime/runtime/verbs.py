@@ -5,21 +5,28 @@ Actions of a verb run in the caller's thread. Ids are UUIDs or their texts.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
+from workflow_runtime.catalogue import Catalogue
 from workflow_runtime.core.answers import AvailableCommand, CommandResult
 from workflow_runtime.core.filters import ProcessFilter
 from workflow_runtime.core.pages import Page
-from workflow_runtime.core.process import HistoryEntry, Process, Timer, TimerKind
+from workflow_runtime.core.problems import problems
+from workflow_runtime.core.process import DueTimer, HistoryEntry, Process, Timer, TimerKind
 from workflow_runtime.core.restoring import RecoveryPlan, RecoveryReport, Server
 from workflow_runtime.core.scheme import Scheme, SchemeKey
+from workflow_runtime.core.unsupported import unsupported
 from workflow_runtime.engine import recovery
+from workflow_runtime.engine.cron import cron_next
 from workflow_runtime.engine.judging import Asker
-from workflow_runtime.errors import ParameterError, SchemeNotFound
+from workflow_runtime.errors import ParameterError, Problem, SchemeNotFound
+from workflow_runtime.plugin_loading import PluginRecord
 from workflow_runtime.runtime import given
 from workflow_runtime.runtime.life import Life
+from workflow_runtime.settings import Settings
 
 
 class Verbs(Life):
@@ -107,6 +114,11 @@ class Verbs(Life):
         parts = self._parts
         return [timer for timer in parts.engine.store.timers(given.process_id(process_id)) if timer.kind is TimerKind.TIMER]
 
+    def find_timers(self, *, overdue: bool = False, limit: int = 100) -> list[DueTimer]:
+        """The rows of all processes, retries and queued starts too, the earliest first; ``overdue``: only those that are due."""
+        parts = self._parts
+        return parts.reader.due_timers(limit=limit, overdue_only=overdue, now=parts.engine.now())
+
     def get_parameters(self, process_id: UUID | str) -> Mapping[str, Any]:
         """The persistent values of the process."""
         return self.get_process(process_id).parameters
@@ -140,6 +152,30 @@ class Verbs(Life):
     def get_servers(self) -> list[Server]:
         """Every incarnation that has a row, also of dead ones."""
         return self._parts.engine.store.servers()
+
+    # ------------------------------------------------------------------ without a start
+
+    def upgrade_database(self) -> bool:
+        """Creates the tables or brings them to this version, also where a client could not start. False: nothing was to do."""
+        store = self._open_store(Settings.build(os.environ, url=self._url, **self._given))
+        try:
+            return store.upgrade()
+        finally:
+            store.close()
+
+    def check_scheme(self, scheme: Scheme, *, names: bool = True) -> list[Problem]:
+        """What ``start()`` would find wrong with it, warnings too; ``names=False`` leaves out what is registered."""
+        known = self._gather_once().names()
+        found = problems(scheme, known if names else None, cron=cron_next)
+        return [*found, *unsupported(scheme, known)]
+
+    def inspect_plugins(self) -> list[PluginRecord]:
+        """The plugins that ``start()`` would meet, with what is wrong with them; needs no database."""
+        self._gather_once()
+        return self.get_plugins()
+
+    def _gather_once(self) -> Catalogue:
+        return self._started.engine.catalogue if self._started else self._gather()
 
     # ------------------------------------------------------------------ recovery
 

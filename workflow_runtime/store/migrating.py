@@ -24,13 +24,13 @@ def revision(transaction: Transaction) -> str | None:
     return None if found is None else str(found[0])
 
 
-def check(found: str | None, place: str) -> None:
-    """StoreUnavailable or SchemaTooNew unless ``found`` is the revision that this version works with."""
-    if found is not None and found not in migrations.REVISIONS:
-        known = f"{place} has schema revision {found}; this version knows up to {migrations.HEAD}"
-        raise SchemaTooNew(f"{known}; upgrade this installation of workflow_runtime", revision=found)
-    if found != migrations.HEAD:
-        state = "has no tables of workflow_runtime" if found is None else f"has schema revision {found}, this version needs {migrations.HEAD}"
+def check(found: str | None, place: str, known: tuple[str, ...] = migrations.REVISIONS) -> None:
+    """StoreUnavailable or SchemaTooNew unless ``found`` is the newest of the known revisions, which this version works with."""
+    if found is not None and found not in known:
+        state = f"{place} has schema revision {found}; this version knows up to {known[-1]}"
+        raise SchemaTooNew(f"{state}; upgrade this installation of workflow_runtime", revision=found)
+    if found != known[-1]:
+        state = "has no tables of workflow_runtime" if found is None else f"has schema revision {found}, this version needs {known[-1]}"
         raise StoreUnavailable(f"the database {place} {state}; run wfr db upgrade")
 
 

@@ -63,7 +63,9 @@ _TIMER_PAGE = (
     .order_by(_timer.c.due, _timer.c.process_id)
     .limit(_LIMIT)
 )
-_COUNTS = sa.select(_process.c.scheme_code, _process.c.status, sa.func.count()).group_by(_process.c.scheme_code, _process.c.status)
+# An expression instead of the column: SQLite would follow the index of scheme codes, and look up each row for its status.
+_CODE = _process.c.scheme_code.concat(sa.literal_column("''"))
+_COUNTS = sa.select(_CODE, _process.c.status, sa.func.count()).group_by(_CODE, _process.c.status)
 
 END_OF_TIME = 2**63 - 1
 

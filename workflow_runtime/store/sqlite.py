@@ -120,7 +120,8 @@ class Sqlite(Dialect):
     def has_parameter(self, name: str, value: Any) -> sa.ColumnElement[bool]:
         """By json_each, because older versions look up a path without undoing escapes; a row without JSON has no parameters."""
         stored = sa.case((sa.func.json_valid(tables.process.c.parameters) == 1, tables.process.c.parameters), else_=rows.NO_PARAMETERS)
-        each = sa.func.json_each(stored).table_valued("key", "type", "value")
+        tagged = sa.func.json_type(stored, '$."$"').is_not(None)  # a parameter named $ makes all of them a tagged dict, see core.values
+        each = sa.func.json_each(stored, sa.case((tagged, '$."$"[1]'), else_="$")).table_valued("key", "type", "value")
         wanted = encode(value)
         equal = each.c.type == sa.func.json_type(wanted)
         if value is not None:  # NULL equals nothing

@@ -113,7 +113,7 @@ Index("wf_process_status", process.c.status, process.c.created_at, process.c.id,
 Index("wf_process_scheme", process.c.scheme_code, process.c.created_at, process.c.id)
 Index("wf_process_created", process.c.created_at, process.c.id)
 _is_running, _is_child, _has_tenant = process.c.status == RUNNING, process.c.parent_id.is_not(None), process.c.tenant_id.is_not(None)
-Index("wf_process_running", process.c.updated_at, process.c.id, sqlite_where=_is_running, postgresql_where=_is_running)
+Index("wf_process_running", process.c.status, process.c.updated_at, process.c.id, sqlite_where=_is_running, postgresql_where=_is_running)
 Index("wf_process_parent", process.c.parent_id, process.c.created_at, process.c.id, sqlite_where=_is_child, postgresql_where=_is_child)
 Index("wf_process_tenant", process.c.tenant_id, process.c.created_at, process.c.id, sqlite_where=_has_tenant, postgresql_where=_has_tenant)
 

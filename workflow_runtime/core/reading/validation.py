@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import types
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from workflow_runtime.core.reading.document import SchemeDoc
+from workflow_runtime.core.reading.document import Doc, SchemeDoc
 from workflow_runtime.core.reading.findings import Findings, near, quoted
 from workflow_runtime.core.reading.limits import MAX_ACTIVITIES, MAX_TRANSITIONS
 from workflow_runtime.core.reading.neutral import Neutral, Path, canonical_json
@@ -86,12 +87,39 @@ def _existing(loc: tuple[str | int, ...], neutral: Neutral) -> Path:
     return path
 
 
+@dataclass(frozen=True, slots=True)
+class _Forms:
+    """What a value may be: the items of its list, the entries of its mapping, the models of a mapping with fixed keys."""
+
+    item: _Forms | None = None
+    entry: _Forms | None = None
+    models: tuple[type[Doc], ...] = ()
+
+    def model(self, value: dict[str, Any]) -> type[Doc] | None:
+        """The model that a mapping is meant to be: one with a marker that is present, else the one without; None for free entries."""
+        for model in self.models:
+            if model.markers & value.keys():
+                return model
+        return None if self.entry else next((model for model in self.models if not model.markers), None)
+
+
 @lru_cache(maxsize=64)
-def _keys(model: type[BaseModel]) -> dict[str, Any]:
-    return {info.alias or name: info.annotation for name, info in model.model_fields.items()}
+def _keys(model: type[Doc]) -> dict[str, _Forms]:
+    """The keys of a model and what may stand under them."""
+    return {info.alias or name: _forms(info.annotation) for name, info in model.model_fields.items()}
 
 
-@lru_cache(maxsize=256)
+def _forms(annotation: Any) -> _Forms:
+    members = _members(annotation)
+    items = [get_args(member)[0] for member in members if get_origin(member) is list]
+    entries = [get_args(member)[1] for member in members if get_origin(member) is dict]
+    return _Forms(
+        item=_forms(items[0]) if items else None,
+        entry=_forms(entries[0]) if entries else None,
+        models=tuple(member for member in members if isinstance(member, type) and issubclass(member, Doc)),
+    )
+
+
 def _members(annotation: Any) -> tuple[Any, ...]:
     """The members of a union, unwrapped; the annotation itself when it is none."""
     origin = get_origin(annotation)
@@ -102,17 +130,6 @@ def _members(annotation: Any) -> tuple[Any, ...]:
     return (annotation,)
 
 
-def _meant(annotation: Any, value: Any) -> Any:
-    """The member that a mapping or list is meant to be; a model with a marker that is present comes first."""
-    members = _members(annotation)
-    if isinstance(value, list):
-        return next((member for member in members if get_origin(member) is list), None)
-    models = [member for member in members if isinstance(member, type) and issubclass(member, BaseModel)]
-    marked = [model for model in models if getattr(model, "markers", frozenset()) & value.keys()]
-    plain = [member for member in members if get_origin(member) is dict] + [model for model in models if not getattr(model, "markers", None)]
-    return next(iter([*marked, *plain]), None)
-
-
 class _Sift:
     """Takes unknown keys out before the model sees them: strict reading refuses them, soft reading keeps them in ``extra``."""
 
@@ -120,20 +137,18 @@ class _Sift:
         self.neutral = neutral
         self.findings = findings
 
-    def value(self, value: Any, annotation: Any, path: Path, keeper: dict[str, Any]) -> None:
-        if not isinstance(value, dict | list):
-            return
-        meant = _meant(annotation, value)
+    def value(self, value: Any, forms: _Forms, path: Path, keeper: dict[str, Any]) -> None:
         if isinstance(value, list):
-            for index, item in enumerate(value if meant else ()):
-                self.value(item, get_args(meant)[0], (*path, index), keeper)
-        elif get_origin(meant) is dict:
-            for key, item in value.items():
-                self.value(item, get_args(meant)[1], (*path, key), keeper)
-        elif meant is not None:
-            self.model(value, meant, path, value if "extra" in _keys(meant) else keeper)
+            for index, item in enumerate(value if forms.item else ()):
+                self.value(item, forms.item or forms, (*path, index), keeper)
+        elif isinstance(value, dict):
+            model = forms.model(value)
+            if model is not None:
+                self.model(value, model, path, value if "extra" in _keys(model) else keeper)
+            for key, item in value.items() if model is None and forms.entry else ():
+                self.value(item, forms.entry or forms, (*path, key), keeper)
 
-    def model(self, value: dict[str, Any], model: type[BaseModel], path: Path, keeper: dict[str, Any]) -> None:
+    def model(self, value: dict[str, Any], model: type[Doc], path: Path, keeper: dict[str, Any]) -> None:
         keys = _keys(model)
         for key in list(value):
             if key in keys:
@@ -141,7 +156,7 @@ class _Sift:
             elif model.model_config.get("extra") != "allow":
                 self.unknown(key, value.pop(key), path, keys, keeper)
 
-    def unknown(self, key: str, value: Any, path: Path, keys: dict[str, Any], keeper: dict[str, Any]) -> None:
+    def unknown(self, key: str, value: Any, path: Path, keys: dict[str, _Forms], keeper: dict[str, Any]) -> None:
         message = f"found the unknown key {quoted(key)} in {described(path)}, expected one of {', '.join(sorted(keys))}"
         self.findings.unknown("unknown_key", message, self.neutral.place((*path, key)), near(key, keys))
         extra = keeper.get("extra")

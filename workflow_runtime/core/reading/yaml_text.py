@@ -90,7 +90,7 @@ def _composed(text: str, findings: Findings) -> Any:
         mark = error.problem_mark or error.context_mark
         findings.fatal("not_well_formed", f"{error.problem or error.context or 'cannot be read'}, expected YAML", _place(mark))
     except yaml.reader.ReaderError as error:
-        findings.fatal("bad_character", f"found the character U+{ord(error.character):04X}, expected printable text", place_at(text, error.position))
+        findings.fatal("bad_character", f"found the character U+{ord(text[error.position]):04X}, expected printable text", place_at(text, error.position))
     except (ValueError, OverflowError):  # the scanner turns escapes and version numbers into integers unguarded
         findings.fatal("not_well_formed", "found an escape or a version outside its range", _place(loader.get_mark()) if loader else None)
     return node

@@ -1,0 +1,48 @@
+"""A program that runs the scripts of crash_scheme.py, each in a process of its own, and tells how it ended.
+
+It imports once and forks for each line ``{"script", "folder", "policy", "point"}`` on standard input; the answer
+is ``{"status"}``: an exit code, or the negative number of the signal that killed it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from crash_scheme import SCRIPTS, Trade
+
+from workflow_runtime.testing.crash import VARIABLE, CrashingRuntime
+
+
+def run(job: dict[str, Any]) -> None:
+    folder = Path(job["folder"])
+    if job["point"]:
+        os.environ[VARIABLE] = job["point"]
+    with Trade(folder, job["phase"], job["policy"], crashing=True) as server:
+        SCRIPTS[job["script"]](server)
+        assert isinstance(server.runtime, CrashingRuntime)
+        points = server.runtime.crash_points
+    assert points is not None
+    (folder / "passed.json").write_text(json.dumps(points.passed))
+
+
+def main() -> None:
+    for line in sys.stdin:
+        child = os.fork()
+        if not child:
+            try:
+                run(json.loads(line))
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        print(json.dumps({"status": os.waitstatus_to_exitcode(status)}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

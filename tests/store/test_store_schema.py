@@ -1,0 +1,118 @@
+"""Making and checking the tables, also by several at once and with a database of another version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from stored import everything
+
+from workflow_runtime.errors import SchemaTooNew, StoreUnavailable
+from workflow_runtime.store import migrating, migrations, tables
+from workflow_runtime.store.writes import Store
+
+OpenStore = Callable[..., Store]
+
+
+def test_an_empty_database_is_upgraded_once(open_store: OpenStore) -> None:
+    store = open_store()
+    assert [store.upgrade(), store.upgrade()] == [True, False]
+    assert store.schema_revision() == migrations.HEAD
+    store.check()
+
+
+def test_four_threads_upgrade_one_empty_database(open_store: OpenStore) -> None:
+    stores, together = [open_store() for _ in range(4)], Barrier(4)
+
+    def upgrade(store: Store) -> bool:
+        together.wait()
+        return store.upgrade()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(upgrade, stores)) == [False, False, False, True]
+    assert len({store.epoch() for store in stores}) == 1
+    stores[0].check()
+
+
+def test_the_epoch_is_a_uuid_that_stays(open_store: OpenStore) -> None:
+    store = open_store()
+    store.upgrade()
+    epoch = store.epoch()
+    store.upgrade()
+    assert open_store().epoch() == epoch
+    assert UUID(epoch).version == 4
+
+
+def test_before_the_upgrade_every_verb_says_what_to_do(open_store: OpenStore) -> None:
+    store = open_store()
+    for ask in (store.check, store.schema_revision):
+        with pytest.raises(StoreUnavailable, match="wfr db upgrade"):
+            ask()
+    assert store.path is not None
+    assert not store.path.exists()  # looking has not created it
+    for ask in (store.servers, store.epoch, store.check):
+        with pytest.raises(StoreUnavailable, match="run wfr db upgrade"):
+            ask()
+    assert store.schema_revision() is None
+
+
+def test_a_newer_schema_is_refused_and_left_as_it_is(store: Store) -> None:
+    _set_revision(store, "9999")
+    before = everything(store)
+    for ask in (store.check, store.upgrade):
+        with pytest.raises(SchemaTooNew, match="upgrade this installation") as caught:
+            ask()
+        assert caught.value.revision == "9999"
+    assert everything(store) == before
+
+
+def test_a_schema_that_is_behind_asks_for_the_upgrade() -> None:
+    with pytest.raises(StoreUnavailable, match="has schema revision 0001, this version needs 0002; run wfr db upgrade"):
+        migrating.check("0001", "the database", known=("0001", "0002"))
+
+
+def test_an_upgrade_that_breaks_off_leaves_nothing(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store()
+    with monkeypatch.context() as broken:
+        broken.setattr(tables.meta, "name", "wf_scheme")  # the last table meets the name of the first
+        with pytest.raises(StoreUnavailable, match="already exists"):
+            store.upgrade()
+    assert store.schema_revision() is None
+    assert store.upgrade()
+
+
+def test_the_revisions_are_those_of_the_migrations() -> None:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.set_main_option("path_separator", "os")
+    script = ScriptDirectory.from_config(config)
+    assert tuple(reversed([revision.revision for revision in script.walk_revisions()])) == migrations.REVISIONS
+
+
+def test_the_migrations_make_the_tables_that_the_code_uses(store: Store) -> None:
+    """Whoever changes tables.py adds a migration."""
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    with store.dialect.migration() as connection:
+        options = {"version_table": migrations.VERSION_TABLE, "compare_type": True}
+        assert compare_metadata(MigrationContext.configure(connection, opts=options), tables.metadata) == []
+
+
+def test_every_table_and_index_is_ours_by_name() -> None:
+    names = [*tables.metadata.tables, *(str(index.name) for table in tables.metadata.tables.values() for index in table.indexes)]
+    assert [name for name in names if not name.startswith("wf_")] == []
+
+
+def _set_revision(store: Store, revision: str) -> None:
+    versions = sa.table(migrations.VERSION_TABLE, sa.column("version_num"))
+    with store.dialect.write() as transaction:
+        assert transaction.run(sa.update(versions).values(version_num=revision), {}) == 1

@@ -1,0 +1,173 @@
+"""``wfr process``: create, find, look at, and command processes. The operator's verbs are in ``operate.py``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from workflow_runtime.cli.naming import DONE, FAILED, noun
+from workflow_runtime.cli.options import Call, Output, verb
+from workflow_runtime.cli.output import Table, card, first, say, shown
+from workflow_runtime.cli.selecting import every, parameters, parsed, resolve
+
+if TYPE_CHECKING:
+    from workflow_runtime.core.process import HistoryEntry, Process
+    from workflow_runtime.runtime import WorkflowRuntime
+
+process = noun("process", "Create, find, look at, command and repair processes. Ids may be shortened to 6 characters.")
+
+ROWS = 100  #: of a table; the other forms print all
+
+_PROCESSES = Table(
+    {
+        "process": lambda p: p.id,
+        "scheme": lambda p: p.scheme_code,
+        "status": lambda p: p.status,
+        "activity": lambda p: p.activity,
+        "on the way to": lambda p: p.walk.activity if p.walk else "",
+        "state": lambda p: p.state,
+        "updated": lambda p: p.updated_at,
+    },
+    id=lambda p: p.id,
+    empty="no process matches; wfr process create SCHEME makes one",
+)
+
+_HISTORY = Table(
+    {
+        "seq": lambda e: e.seq,
+        "at": lambda e: e.at,
+        "event": lambda e: e.kind,
+        "from": lambda e: e.from_activity,
+        "to": lambda e: e.to_activity,
+        "status": lambda e: e.status,
+        "by": lambda e: _by(e),
+        "reason": lambda e: e.reason or (e.error.message if e.error else ""),
+    },
+    id=lambda e: e.process_id,
+    empty="this process has no history",
+)
+
+_COMMANDS = Table(
+    {"command": lambda c: c.name, "title": lambda c: c.localized_name, "parameters": lambda c: ", ".join(p.name for p in c.parameters)},
+    id=lambda c: c.name,
+    empty="no command may be given here now; wfr process show ID tells where it stands",
+)
+
+
+@verb(process, "create", "wfr process create Order -p Amount=100 --app shop:runtime", "wfr process create Order --params order.json --as alice -o ids")
+@click.argument("scheme")
+@click.option("-p", "pairs", multiple=True, metavar="NAME=VALUE", help="A parameter; JSON, else a text. Repeatable.")
+@click.option("--params", metavar="FILE|-", help="A JSON object of parameters.")
+@click.option("--id", "process_id", metavar="UUID", help="The id; random by default.")
+@click.option("--as", "identity", metavar="USER", help="Whom history names.")
+def create(call: Call, scheme: str, pairs: tuple[str, ...], params: str | None, process_id: str | None, identity: str | None) -> None:
+    """Create a process and drive it until it rests. Starts a server."""
+    values = parameters(pairs, params)
+    with call.server() as runtime:
+        _card(runtime, runtime.create_instance(scheme, process_id=process_id, parameters=values, identity=identity), call.output)
+
+
+@verb(
+    process,
+    "list",
+    "wfr process list",
+    "wfr process list --where 'status=Error scheme_code=Order updated_before=1h'",
+    "wfr process list --where 'parameters.Amount=100' -o ids | wfr process resume - --reason INC-77 --dry-run",
+)
+@click.option("--where", metavar="FILTER", help="field=value ..., with the fields of ProcessFilter; parameters.NAME for a parameter.")
+@click.option("--limit", type=click.IntRange(min=1), help=f"How many; a table shows {ROWS} by default, the other forms all.")
+def list_(call: Call, where: str | None, limit: int | None) -> None:
+    """List processes, the newest first. Works beside a server, and where none runs."""
+    filter = parsed(where)
+    with call.client() as runtime:
+        rows = every(runtime, filter)
+        limit = limit or (ROWS if call.output is Output.TABLE else None)
+        _PROCESSES.show(rows if limit is None else first(rows, limit, f"there are more than these {limit}; --limit N shows more, --where fewer"), call.output)
+
+
+@verb(process, "show", "wfr process show 7f3a21", "wfr process get 7f3a21 -o json")
+@click.argument("id")
+def show(call: Call, id: str) -> None:
+    """Show one process: where it stands, what is under way, its parameters and timers."""
+    with call.client() as runtime:
+        _card(runtime, runtime.get_process(resolve(runtime, id)), call.output)
+
+
+@verb(process, "history", "wfr process history 7f3a21", "wfr process history 7f3a21 -o jsonl")
+@click.argument("id")
+def history(call: Call, id: str) -> None:
+    """Show what happened to a process, the oldest first. The full id of a deleted one works too."""
+    with call.client() as runtime:
+        process_id = resolve(runtime, id)
+        page = runtime.get_history(process_id)
+        rows: list[HistoryEntry] = list(page)
+        while page.next is not None:
+            page = runtime.get_history(process_id, after=int(page.next))
+            rows += page
+        if not rows:
+            runtime.get_process(process_id)  # ProcessNotFound
+        _HISTORY.show(rows, call.output)
+
+
+@verb(process, "commands", "wfr process commands 7f3a21", "wfr process commands 7f3a21 --as anna --app shop:runtime")
+@click.argument("id")
+@click.option("--as", "identity", metavar="USER", help="Only what this identity may do; needs the rules of --app or --plugins.")
+@click.option("--check-conditions", is_flag=True, help="Only what would be executed now.")
+def commands(call: Call, id: str, identity: str | None, check_conditions: bool) -> None:
+    """List the commands that may be given to a process now."""
+    with call.client() as runtime:
+        _COMMANDS.show(runtime.get_available_commands(resolve(runtime, id), identity, check_conditions=check_conditions), call.output)
+
+
+@verb(process, "execute", "wfr process execute 7f3a21 Approve --as anna --app shop:runtime", "wfr process execute 7f3a21 Reject -p Comment='too late'")
+@click.argument("id")
+@click.argument("command")
+@click.option("-p", "pairs", multiple=True, metavar="NAME=VALUE", help="A parameter; JSON, else a text. Repeatable.")
+@click.option("--params", metavar="FILE|-", help="A JSON object of parameters.")
+@click.option("--as", "identity", metavar="USER", help="Who gives the command; its rights are checked.")
+@click.option("--expected-revision", type=int, metavar="N", help="Refuse if the process has changed since.")
+def execute(call: Call, id: str, command: str, pairs: tuple[str, ...], params: str | None, identity: str | None, expected_revision: int | None) -> int:
+    """Give a command and drive the process until it rests. Starts a server. Exit code 1 if it was not executed."""
+    values = parameters(pairs, params)
+    with call.server() as runtime:
+        result = runtime.execute_command(
+            resolve(runtime, id), command, identity=identity, parameters=values, check_restrictions=identity is not None, expected_revision=expected_revision
+        )
+        _card(runtime, result.process, call.output)
+    if not result.was_executed:
+        say(f"not executed: {result.reason}")
+    return DONE if result.was_executed else FAILED
+
+
+def _by(entry: HistoryEntry) -> str:
+    """Who or what: an operator, an identity with its command, a timer."""
+    what = f"{entry.trigger.kind.value} {entry.trigger.name}".rstrip()
+    who = entry.actor or entry.identity
+    return f"{what} by {who}" if who else what
+
+
+def _card(runtime: WorkflowRuntime, process: Process, output: Output) -> None:
+    timers = ", ".join(f"{timer.name} at {shown(timer.due)}" for timer in runtime.get_timers(process.id))
+    card(process, {**_lines(process), "timers": timers}, output, id=process.id)
+
+
+def _lines(process: Process) -> dict[str, Any]:
+    error, walk = process.last_error, process.walk
+    return {
+        "process": process.id,
+        "scheme": f"{process.scheme_code} (version {process.scheme_version[:12]})",
+        "status": process.status,
+        "activity": process.activity,
+        "state": process.state,
+        "on the way to": f"{walk.activity}, because of {walk.run.kind.value} {walk.run.name}".rstrip() if walk else "",
+        "executed by": process.owner,
+        "waits until": process.waiting_until,
+        "last error": f"{error.type}: {error.message}" if error else "",
+        "parameters": process.parameters,
+        "parent": process.parent_id,
+        "tenant": process.tenant_id,
+        "created": process.created_at,
+        "updated": process.updated_at,
+        "revision": process.revision,
+    }
