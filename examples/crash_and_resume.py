@@ -44,7 +44,12 @@ def pack(ctx: ActionContext, order: str | None) -> None:
 
 
 def runtime() -> WorkflowRuntime:
-    return WorkflowRuntime("sqlite:///shipment.db").add_scheme(SCHEME).with_actions({"Charge": charge, "Pack": pack}).with_process_restorer(Resume(schemes="Shipment"))
+    return (
+        WorkflowRuntime("sqlite:///shipment.db")
+        .add_scheme(SCHEME)
+        .with_actions({"Charge": charge, "Pack": pack})
+        .with_process_restorer(Resume(schemes="Shipment"))
+    )
 
 
 def first_server() -> None:
@@ -54,8 +59,7 @@ def first_server() -> None:
 
 def second_server() -> None:
     with runtime().with_settings(auto_recover=False) as server:
-        report = server.recover(wait=True)
-        assert report is not None
+        server.recover(wait=True)
         decision = server.get_recoveries()[0].decisions[0]
         print(f"recovery: {decision.decision} by {decision.decided_by}, status after: {decision.status_after}")
         process = server.get_process(decision.process_id)

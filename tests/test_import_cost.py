@@ -48,5 +48,5 @@ def test_parts_cost_what_they_use(statement: str, allowed: set[str]) -> None:
 
 def test_yaml_costs_no_xml_and_json_costs_no_yaml() -> None:
     read = "from workflow_runtime.core import reading; reading.read({!r}, code='Empty')"
-    assert "xml.parsers.expat" not in brought_in(read.format("activities: {A: {initial: true}}"))
+    assert "workflow_runtime.core.reading.xml_text" not in brought_in(read.format("activities: {A: {initial: true}}"))
     assert "yaml" not in packages(brought_in(read.format('{"activities": {"A": {"initial": true}}}')))

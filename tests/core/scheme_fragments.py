@@ -19,7 +19,8 @@ designer: {x: 0, y: 0, scale: 1}
 <Process>
   <Actors><Actor Name="Manager" Rule="CheckRole" Value="manager" /><Actor Name="Author" Rule="IsAuthor" Value="" /></Actors>
   <Commands>
-    <Command Name="approve"><InputParameters><ParameterRef Name="note" NameRef="Note" IsRequired="true" DefaultValue="ok" /></InputParameters></Command>
+    <Command Name="approve"><InputParameters><ParameterRef Name="note" NameRef="Note" IsRequired="true" DefaultValue="ok" /></InputParameters>
+  </Command>
     <Command Name="reject" />
   </Commands>
 </Process>
@@ -142,7 +143,8 @@ transitions:
     "our additions": (
         """\
 <Process><Activities xmlns:wfr="urn:workflow-runtime"><Activity Name="Charge" State="Charging" wfr:recovery="resume"><Implementation>
-  <ActionRef Order="1" NameRef="TakePayment" wfr:effect="at_most_once"><wfr:Retry attempts="5" delay="1s" factor="2" max_delay="60s" jitter="0.1" total="10m" final="ValueError" /></ActionRef>
+  <ActionRef Order="1" NameRef="TakePayment" wfr:effect="at_most_once">
+  <wfr:Retry attempts="5" delay="1s" factor="2" max_delay="60s" jitter="0.1" total="10m" final="ValueError" /></ActionRef>
   <ActionRef Order="2" NameRef="Refresh" wfr:journal="false" />
 </Implementation></Activity></Activities></Process>
 """,
@@ -162,7 +164,8 @@ activities:
         """\
 <Process><Transitions>
   <Transition Name="small" From="Review" To="Paid" Classifier="Direct" AllowConcatenationType="Or">
-    <Restrictions><Restriction Type="Allow" NameRef="Manager" /><Restriction Type="Allow" NameRef="Boss" /><Restriction Type="Restrict" NameRef="Author" /></Restrictions>
+    <Restrictions><Restriction Type="Allow" NameRef="Manager" /><Restriction Type="Allow" NameRef="Boss" />
+  <Restriction Type="Restrict" NameRef="Author" /></Restrictions>
     <Triggers><Trigger Type="Command" NameRef="approve" /></Triggers>
     <Conditions><Condition Type="Expression"><Expression><![CDATA[@Amount <= 1000]]></Expression></Condition></Conditions>
   </Transition>
@@ -212,8 +215,10 @@ transitions:
     "code actions, comments, localization": (
         """\
 <Process Name="expense">
-  <CodeActions><CodeAction Name="IsAuthor" Type="RuleCheck" IsGlobal="False" IsAsync="False"><ActionCode><![CDATA[return true;]]></ActionCode><Usings /></CodeAction></CodeActions>
-  <Comments><Comment Name="hint" Value="Ask finance" Alignment="left" Rotation="0" Width="160" FontSize="14"><Designer X="90" Y="40" /></Comment></Comments>
+  <CodeActions><CodeAction Name="IsAuthor" Type="RuleCheck" IsGlobal="False" IsAsync="False"><ActionCode><![CDATA[return true;]]></ActionCode>
+  <Usings /></CodeAction></CodeActions>
+  <Comments><Comment Name="hint" Value="Ask finance" Alignment="left" Rotation="0" Width="160" FontSize="14"><Designer X="90" Y="40" /></Comment>
+  </Comments>
   <Localization><Localize Type="State" IsDefault="True" Culture="en-US" ObjectName="InReview" Value="In review" /></Localization>
 </Process>
 """,
@@ -229,8 +234,10 @@ localization:
     ),
     "loop": (
         """\
-<Process><Activities><Activity Name="Each"><Implementation><ActionRef Order="1" NameRef="StartLoopFor"><ActionParameter><![CDATA[{"LoopName": "n", "CounterType": "Int",
-  "StartValue": "1", "EndValue": "3", "Step": "1", "StepType": "Increment", "IncludeLastValue": true}]]></ActionParameter></ActionRef></Implementation></Activity></Activities></Process>
+<Process><Activities><Activity Name="Each"><Implementation><ActionRef Order="1" NameRef="StartLoopFor">
+  <ActionParameter><![CDATA[{"LoopName": "n", "CounterType": "Int",
+  "StartValue": "1", "EndValue": "3", "Step": "1", "StepType": "Increment", "IncludeLastValue": true}]]></ActionParameter>
+  </ActionRef></Implementation></Activity></Activities></Process>
 """,
         """\
 activities:

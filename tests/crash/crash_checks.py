@@ -47,9 +47,9 @@ class Finished:
         planned = {plan.process_id: plan for plan in server.runtime.plan_recovery().decisions}
         assert planned.keys() == self.found.keys()
         self.report = server.runtime.recover(wait=True)
-        assert (self.report is None) == (not self.found)
+        assert self.report.owned == self.report.decided == len(self.found)
         self.decided = {one: found for one in self.found if (found := _get(server, one)) is not None}
-        if self.report is not None:
+        if self.found:
             self.check_report(server, planned)
 
     def check_report(self, server: Trade, planned: dict[UUID, object]) -> None:

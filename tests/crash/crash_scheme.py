@@ -212,4 +212,9 @@ def left_behind(server: Trade, count: int = 3) -> None:
         thread.join()
 
 
-SCRIPTS: dict[str, Callable[[Trade], None]] = {"life": life, "verbs": verbs, "recovery": recovery, "left_behind": left_behind}
+def left_alone(server: Trade) -> None:
+    """The same with one process."""
+    left_behind(server, 1)
+
+
+SCRIPTS: dict[str, Callable[[Trade], None]] = {one.__name__: one for one in (life, verbs, recovery, left_behind, left_alone)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,14 @@ def run(job: dict[str, Any]) -> None:
     (folder / "passed.json").write_text(json.dumps(points.passed))
 
 
+def warm_up() -> None:
+    """What every child would have to compile and cache anew."""
+    with tempfile.TemporaryDirectory() as folder, Trade(Path(folder), "warm") as server:
+        SCRIPTS["life"](server)
+
+
 def main() -> None:
+    warm_up()
     for line in sys.stdin:
         child = os.fork()
         if not child:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -42,10 +43,22 @@ def open_store(database: str, clock: FakeClock) -> Iterator[OpenStore]:
         store.close()
 
 
+@pytest.fixture(scope="session")
+def upgraded_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with tables, to be copied: migrating takes longer than most tests."""
+    path = tmp_path_factory.mktemp("upgraded") / "workflow.db"
+    store = Store.open(f"sqlite:///{path}", clock=lambda: NOW, new_token=lambda: 1)
+    store.upgrade()
+    store.close()
+    return path
+
+
 @pytest.fixture
-def store(open_store: OpenStore) -> Store:
+def store(open_store: OpenStore, upgraded_file: Path) -> Store:
     """With tables, and bound to the living incarnation ``me``."""
     store = open_store()
+    if store.path is not None:
+        shutil.copy(upgraded_file, store.path)
     store.upgrade()
     store.register(server("me"))
     store.bind("me")

@@ -23,7 +23,9 @@ SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False), TEXT.filter(lambda t: "\0" not in t), MOMENTS
 )
 SCALARS |= st.one_of(st.decimals(allow_nan=False, allow_infinity=False, places=3), IDS, st.binary(max_size=8))
-VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", min_size=1, max_size=3), inner, max_size=3), max_leaves=6)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", min_size=1, max_size=3), inner, max_size=3), max_leaves=6
+)
 PARAMETERS = st.dictionaries(st.text("abcdefgh", min_size=1, max_size=8), VALUES, max_size=4).map(FrozenDict)
 
 TRIGGERS = st.builds(Trigger, st.sampled_from(TriggerKind), TEXT)

@@ -43,7 +43,9 @@ def test_unsafe_or_unknown_levels_are_refused(opened: Open, tmp_path: Path) -> N
             opened(f"sqlite:///{tmp_path}/a.db", synchronous=level)
 
 
-@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///file::memory:?uri=true", "sqlite:///a.db?mode=ro", "sqlite://host/a.db"])
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///file::memory:?uri=true", "sqlite:///a.db?mode=ro", "sqlite://host/a.db"]
+)
 def test_what_is_no_plain_file_is_refused(opened: Open, url: str) -> None:
     with pytest.raises(SettingsError, match="sqlite:///"):
         opened(url)

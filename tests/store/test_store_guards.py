@@ -10,6 +10,7 @@ import pytest
 from factories import NOW, arrival, claim, creation, decision, deletion, entry, process, retry, server, step, timer, walk
 from stored import everything, put, put_running, rows_of
 
+from workflow_runtime.core.frozen import FrozenDict
 from workflow_runtime.core.process import CancelRequest, Change, ChangeKind, Process, ProcessStatus
 from workflow_runtime.errors import ProcessAlreadyExists
 from workflow_runtime.store import tables
@@ -201,7 +202,7 @@ def test_unchanged_parameters_are_kept_and_changed_ones_stored(store: Store) -> 
     kept = claim(rest)
     store.apply(kept)
     changed = arrival(replace(kept.result))
-    changed = replace(changed, after=replace(changed.result, revision=0, parameters={"a": 2, "at": NOW}))
+    changed = replace(changed, after=replace(changed.result, revision=0, parameters=FrozenDict({"a": 2, "at": NOW})))
     store.apply(changed)
     assert loaded(store, rest).parameters == {"a": 2, "at": NOW}
 

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from factories import NOW, arrival, claim, deletion, entry, process, retry, server, timer
+from factories import NOW, arrival, claim, creation, deletion, entry, process, retry, server, timer
 from stored import counting, put, put_running
 
 from workflow_runtime.core.filters import ProcessFilter
@@ -47,12 +47,14 @@ SORTED = {"timers", "timers of", "journal"}  #: few rows of one process, sorted 
 
 @pytest.fixture
 def filled(store: Store) -> Store:
-    """A few hundred rows, and what the planner learns from them."""
+    """Some rows of every status, so that ANALYZE has something to count."""
     store.register(server("other"))
-    for number in range(300):
+    changes = []
+    for number in range(120):
         status = list(ProcessStatus)[number % 6]
         subject = process(status=status, owner="other" if status is ProcessStatus.RUNNING else None, created_at=NOW - timedelta(seconds=number), last_seq=1)
-        put(store, subject, arm=(timer(due=NOW + timedelta(seconds=number)), retry()), entries=(entry(subject, seq=1),))
+        changes.append(creation(subject, arm=(timer(due=NOW + timedelta(seconds=number)), retry()), entries=(entry(subject, seq=1),)))
+    store.apply_all(changes)
     return store
 
 

@@ -11,7 +11,7 @@ from factories import NOW, claim, entry, process, retry, timer
 from stored import put
 
 from workflow_runtime.core.pages import MOST_ROWS
-from workflow_runtime.core.process import ProcessStatus
+from workflow_runtime.core.process import Process, ProcessStatus
 from workflow_runtime.errors import FilterError
 from workflow_runtime.store.reads import Reader
 from workflow_runtime.store.writes import Store
@@ -25,7 +25,8 @@ def test_processes_come_newest_first(store: Store, reader: Reader) -> None:
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
 def test_paging_neither_repeats_nor_skips_while_processes_come_and_move(store: Store, reader: Reader, limit: int) -> None:
     old = [put(store, process(created_at=NOW + timedelta(seconds=number // 3))) for number in range(7)]
-    found, cursor = [], None
+    found: list[Process] = []
+    cursor: str | None = None
     while True:
         page = reader.find(limit=limit, after=cursor)
         assert len(page) <= limit

@@ -74,7 +74,6 @@ def test_history_ids_only_grow_also_over_processes(store: Store, reader: Reader)
     assert min(ids) > 0
 
 
-
 def test_types_of_parameters_come_back(store: Store) -> None:
     values: dict[str, Any] = {"money": Decimal("1.50"), "whole": 1, "real": 1.0, "yes": True, "tiny": math.ulp(0.0)}
     subject = put(store, process(parameters=FrozenDict(values), status=ProcessStatus.RUNNING), arm=(retry(),))

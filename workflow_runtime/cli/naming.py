@@ -11,7 +11,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 DONE, FAILED, USAGE, NOT_FOUND, PARTIAL = 0, 1, 2, 4, 6
 
-ALIASES = {"ls": "list", "get": "show", "rm": "delete"}
+ALIASES = {"ls": "list", "get": "show", "rm": "delete", "plugin": "plugins"}
 
 
 class Nouns(click.Group):
@@ -31,7 +31,7 @@ class Nouns(click.Group):
 
 def _spellings(name: str) -> list[str]:
     singular = [name.removesuffix(ending) + put for ending, put in (("ies", "y"), ("es", ""), ("s", "")) if name.endswith(ending)]
-    return [name, ALIASES.get(name, name), f"{name}s", *singular]
+    return [name, ALIASES.get(name, name), *singular]
 
 
 def examples(*lines: str) -> str:

@@ -26,8 +26,8 @@ from uuid import UUID
 import click
 
 from workflow_runtime.cli.naming import DONE, FAILED, PARTIAL
-from workflow_runtime.cli.options import Call
-from workflow_runtime.cli.output import Output, Table, json_text, plain, say, write
+from workflow_runtime.cli.options import Call, Output
+from workflow_runtime.cli.output import Table, json_text, plain, say, write
 from workflow_runtime.cli.selecting import selected
 
 if TYPE_CHECKING:
@@ -49,10 +49,6 @@ class Order:
     reason: str
     yes: bool = False
     dry_run: bool = False
-
-    @property
-    def signature(self) -> dict[str, str]:
-        return {"actor": self.actor, "reason": self.reason}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +135,8 @@ def _each(runtime: WorkflowRuntime, chosen: Sequence[UUID], deed: Deed, dry_run:
 def _outcome(process_id: UUID, answer: Any, dry_run: bool) -> Outcome:
     """An answer is the process as it stands now, or the report of a dry run."""
     stands = f"{answer.status.value} at {answer.activity}" if hasattr(answer, "status") else ""
+    if stands and answer.is_waiting and not dry_run:
+        stands += ", waits for a server to take it up"
     return Outcome(process_id=process_id, outcome="would" if dry_run else "done", now=stands)
 
 
@@ -174,7 +172,7 @@ def _as_report(verb: str, dry_run: bool, outcomes: list[Outcome]) -> OperationRe
 
 def _confirmed(chosen: Sequence[UUID], deed: Deed) -> bool:
     if not sys.stdin.isatty():
-        raise click.UsageError(f"{deed.verb} of {len(chosen)} processes needs an answer and nobody is at the terminal; add --yes, or --dry-run to look first")
+        raise click.UsageError(f"{deed.verb} of {_count(chosen)} needs an answer and nobody is at the terminal; add --yes, or --dry-run to look first")
     say(question(chosen, deed))
     if deed.destructive and len(chosen) > TYPED:
         return _answer(f"Type {len(chosen)} to go on: ") == str(len(chosen))
@@ -183,9 +181,12 @@ def _confirmed(chosen: Sequence[UUID], deed: Deed) -> bool:
 
 def question(chosen: Sequence[UUID], deed: Deed) -> str:
     """The count, the first ten, the consequence."""
-    count = "1 process" if len(chosen) == 1 else f"{len(chosen)} processes"
     more = [f"  and {len(chosen) - LISTED} more"] if len(chosen) > LISTED else []
-    return "\n".join([f"{deed.verb} of {count}: {deed.consequence}", *(f"  {process_id}" for process_id in chosen[:LISTED]), *more])
+    return "\n".join([f"{deed.verb} of {_count(chosen)}: {deed.consequence}", *(f"  {process_id}" for process_id in chosen[:LISTED]), *more])
+
+
+def _count(chosen: Sequence[UUID]) -> str:
+    return "1 process" if len(chosen) == 1 else f"{len(chosen)} processes"
 
 
 def _answer(prompt: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from workflow_runtime.cli.naming import noun
+from workflow_runtime.cli.naming import NOT_FOUND, noun
 from workflow_runtime.cli.options import Call, Output, verb
 from workflow_runtime.cli.output import Table, json_text, plain, say, shown, write
 
@@ -68,11 +68,10 @@ def plan(call: Call) -> None:
 def run(call: Call, wait: bool) -> None:
     """Decide now about all that dead servers left. Starts a server, so none may hold the database."""
     with call.server() as runtime:
-        runtime.recover(wait=wait)
-        found = runtime.get_recoveries(limit=1)
-        mine = [report for report in found if report.cause == "manual" and report.server in _alive(runtime)]
-    if mine:
-        _show(mine[0], call.output)
+        done = runtime.recover(wait=wait)
+        report = _found(runtime, done.id) if done else None
+    if report is not None:
+        _show(report, call.output)
     elif call.output is Output.JSON:
         write("null")
     else:
@@ -85,10 +84,6 @@ def report(call: Call, id: str) -> None:
     """Show a recovery: what was found, decided, by whom and why. The first characters of its id are enough."""
     with call.client() as runtime:
         _show(_found(runtime, id), call.output)
-
-
-def _alive(runtime: WorkflowRuntime) -> set[str]:
-    return {server.id for server in runtime.get_servers() if server.dead_at is None}
 
 
 def _found(runtime: WorkflowRuntime, id: str) -> RecoveryReport:
@@ -105,7 +100,7 @@ def _found(runtime: WorkflowRuntime, id: str) -> RecoveryReport:
 class RecoveryNotFound(click.ClickException):
     """No such recovery."""
 
-    exit_code = 4
+    exit_code = NOT_FOUND
 
 
 def _show(report: RecoveryReport, output: Output) -> None:

@@ -114,7 +114,7 @@ def _refused(error: click.ClickException, call: Call) -> int:
         _say(json.dumps(problem_object(error), ensure_ascii=False))
     else:
         error.show(sys.stderr)
-    return USAGE if isinstance(error, click.UsageError) else FAILED
+    return error.exit_code
 
 
 def problem_object(error: Exception) -> dict[str, Any]:

@@ -27,7 +27,9 @@ _FOUND = Table(
 )
 
 
-@verb(scheme, "check", "wfr scheme check schemes/order.yaml", "wfr scheme check schemes/*.yaml --strict", "wfr scheme check order.xml --app shop:runtime -o json")
+@verb(
+    scheme, "check", "wfr scheme check schemes/order.yaml", "wfr scheme check schemes/*.yaml --strict", "wfr scheme check order.xml --app shop:runtime -o json"
+)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
 def check(call: Call, files: tuple[str, ...], strict: bool) -> int:
@@ -69,7 +71,9 @@ def show(call: Call, code: str, version: str | None, form: str) -> None:
         write(written(runtime.get_scheme(code, version), Format(form)))
 
 
-@verb(scheme, "diagram", "wfr scheme diagram Order", "wfr scheme diagram schemes/order.yaml --format dot | dot -Tsvg -O", "wfr scheme diagram Order --format text")
+@verb(
+    scheme, "diagram", "wfr scheme diagram Order", "wfr scheme diagram schemes/order.yaml --format dot | dot -Tsvg -O", "wfr scheme diagram Order --format text"
+)
 @click.argument("source", metavar="FILE|CODE")
 @click.option("--format", "form", type=click.Choice(DRAWINGS), default="mermaid", help="The language; mermaid by default.")
 @click.option("-O", "--output-file", metavar="FILE", help="Where to; stdout by default.")

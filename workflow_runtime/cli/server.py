@@ -75,6 +75,8 @@ def run(call: Call, name: str | None, mode: str | None) -> None:
     logging.basicConfig(level=logging.DEBUG if call.debug else logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    if name and call.app and not mode:
+        raise click.UsageError("--name with --app needs --single or --multi too: the application has said which")
     runtime = call.server(recover=True)
     if mode or name:
         runtime = runtime.as_multi_server(name) if mode == MULTI else runtime.as_single_server(name)

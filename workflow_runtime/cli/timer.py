@@ -17,7 +17,13 @@ F = TypeVar("F")
 timer = noun("timer", "What is due next; move it, or fire it now.")
 
 _DUE = Table(
-    {"process": lambda d: d.process_id, "timer": lambda d: d.timer.name, "kind": lambda d: d.timer.kind, "due": lambda d: d.timer.due, "as written": lambda d: d.timer.value},
+    {
+        "process": lambda d: d.process_id,
+        "timer": lambda d: d.timer.name,
+        "kind": lambda d: d.timer.kind,
+        "due": lambda d: d.timer.due,
+        "as written": lambda d: d.timer.value,
+    },
     id=lambda d: d.process_id,
     empty="no timer is set",
 )
@@ -38,7 +44,12 @@ def _signed(command: Any) -> Any:
     return command
 
 
-@verb(timer, "set", "wfr timer set 7f3a21 review_late --at 2h --reason 'the customer called'", "wfr timer set 7f3a21 review_late --at 2031-12-24T08:00:00Z --reason INC-77")
+@verb(
+    timer,
+    "set",
+    "wfr timer set 7f3a21 review_late --at 2h --reason 'the customer called'",
+    "wfr timer set 7f3a21 review_late --at 2031-12-24T08:00:00Z --reason INC-77",
+)
 @click.argument("id")
 @click.argument("name")
 @click.option("--at", required=True, metavar="TIME|INTERVAL", help="A time with its zone, or an interval from now.")
@@ -52,7 +63,12 @@ def set_(call: Call, id: str, name: str, at: str, actor: str | None, reason: str
     card(process, {"process": process.id, "timer": name, "due": timers.get(name)}, call.output, id=process.id)
 
 
-@verb(timer, "fire", "wfr timer fire 7f3a21 review_late --reason INC-77 --app shop:runtime", "wfr timer fire 7f3a21 review_late --actor anna --reason 'no need to wait'")
+@verb(
+    timer,
+    "fire",
+    "wfr timer fire 7f3a21 review_late --reason INC-77 --app shop:runtime",
+    "wfr timer fire 7f3a21 review_late --actor anna --reason 'no need to wait'",
+)
 @click.argument("id")
 @click.argument("name")
 @_signed

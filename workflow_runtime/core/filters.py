@@ -26,7 +26,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any, NoReturn
 from uuid import UUID
@@ -34,7 +34,7 @@ from uuid import UUID
 from workflow_runtime.core.frozen import EMPTY, FrozenDict
 from workflow_runtime.core.process import Parameters, ProcessStatus
 from workflow_runtime.core.timing import seconds
-from workflow_runtime.core.values import check_parameters, plain_json, quoted
+from workflow_runtime.core.values import check_parameters, in_utc, plain_json, quoted
 from workflow_runtime.errors import FilterError, ParameterError, WorkflowError
 
 __all__ = ["EVERYTHING", "LONGEST_FILTER", "LONGEST_TEXT", "MOST_TERMS", "ProcessFilter", "parse_filter"]
@@ -199,7 +199,10 @@ def _moment(value: str, now: datetime) -> datetime:
         return _ago(value, now)
     if moment.utcoffset() is None:
         _refuse("updated_before", f"is {quoted(value)}, which has no time zone; add one, for instance {value}Z")
-    return moment.astimezone(UTC)
+    try:
+        return in_utc(moment)
+    except ParameterError as error:
+        _refuse("updated_before", f"is {quoted(value)}, which no calendar has; expected one such as 2031-12-24T08:00:00Z", error)
 
 
 def _ago(value: str, now: datetime) -> datetime:

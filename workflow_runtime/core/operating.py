@@ -22,7 +22,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from workflow_runtime.core import rules
+from workflow_runtime.core import entries, rules
 from workflow_runtime.core.frozen import FrozenDict
 from workflow_runtime.core.process import Change, ChangeKind, EntryKind, Parameters, Process, Timer, TimerKind, Trigger, TriggerKind, Walk
 
@@ -84,7 +84,7 @@ def settle(process: Process, order: Order, *, server: str | None, now: datetime)
 
 
 def delete(process: Process, order: Order, *, server: str | None, now: datetime) -> Change:
-    entry = rules.note(process, EntryKind.DELETED, now=now, server=server, trigger=order.trigger, actor=order.actor, reason=order.reason)
+    entry = entries.note(process, EntryKind.DELETED, now=now, server=server, trigger=order.trigger, actor=order.actor, reason=order.reason)
     return Change(kind=ChangeKind.DELETE, before=process, after=None, entries=(entry,))
 
 
@@ -105,5 +105,5 @@ def set_timer(process: Process, name: str, due: datetime, order: Order, *, serve
 def told(change: Change, order: Order, *, server: str | None, now: datetime) -> Change:
     """The same change with a history row that names actor and reason."""
     assert change.after is not None
-    entry = rules.note(change.after, EntryKind.OPERATED, now=now, server=server, trigger=order.trigger, actor=order.actor, reason=order.reason)
+    entry = entries.note(change.after, EntryKind.OPERATED, now=now, server=server, trigger=order.trigger, actor=order.actor, reason=order.reason)
     return replace(change, after=replace(change.after, last_seq=entry.seq), entries=(*change.entries, entry))

@@ -21,7 +21,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from workflow_runtime.core import rules
+from workflow_runtime.core import entries, rules
 from workflow_runtime.core.frozen import FrozenDict
 from workflow_runtime.core.process import (
     Change,
@@ -40,6 +40,7 @@ from workflow_runtime.core.process import (
 from workflow_runtime.core.restoring import DecisionKind, Interruption, RestoreDecision
 from workflow_runtime.core.scheme import ActionRef, Recovery, RecoveryKind
 
+CANCEL = "cancel"  #: who decides where a person had asked for the end
 MOST_ADOPTIONS = 5  #: without a decision between them
 SUSPECT_DEATHS = 2  #: from here on a server executes one such process at a time
 
@@ -71,7 +72,7 @@ class Case:
     owner: str | None  #: who had it when it was found
     timers: frozenset[str]  #: names of its timer rows
     armed: tuple[Timer, ...]  #: rows that a verdict would add
-    drained: bool = False  #: its server was shutting down: no death is counted
+    drained: bool = False  #: its server was shutting down or had taken leave: no death is counted
 
     @property
     def preliminary_status(self) -> ProcessStatus:
@@ -121,9 +122,8 @@ def declared(process: Process) -> Recovery | None:
 def unasked(case: Case, *, max_attempts: int) -> Ruling | None:
     """What is decided before anybody is asked; None: ask."""
     process = case.process
-    if process.cancel_requested is not None:
-        because = RestoreDecision.default().because(process.cancel_requested.reason)
-        return Ruling(decision=because, decided_by="cancel", status=ProcessStatus.TERMINATED)
+    if cancelled := by_request(case):
+        return cancelled
     if case.deaths > max_attempts:
         text = f"poison: {case.deaths} servers in a row died with {case.step or 'it'} in flight"
         return Ruling(decision=RestoreDecision.default().because(text), decided_by="poison", status=ProcessStatus.TERMINATED)
@@ -131,6 +131,20 @@ def unasked(case: Case, *, max_attempts: int) -> Ruling | None:
         text = f"adopted {process.adoptions} times without a decision"
         return Ruling(decision=RestoreDecision.default().because(text), decided_by="status rule", status=case.preliminary_status)
     return None
+
+
+def by_request(case: Case) -> Ruling | None:
+    """Somebody has asked for its end while it was Running."""
+    request = case.process.cancel_requested
+    if request is None:
+        return None
+    return Ruling(decision=RestoreDecision.default().because(request.reason), decided_by=CANCEL, status=ProcessStatus.TERMINATED)
+
+
+def by_damage(cause: str) -> Ruling:
+    """What it has done so far cannot be read: a person must look at it."""
+    decision = RestoreDecision.default().because("what its walk has finished cannot be read")
+    return Ruling(decision=decision, decided_by="unreadable", status=ProcessStatus.ERROR, error=cause)
 
 
 def by_rule(case: Case, *, error: str = "") -> Ruling:
@@ -148,10 +162,10 @@ def by_scheme(case: Case, policy: Recovery, *, error: str = "") -> Ruling:
     return Ruling(decision=decision, decided_by="declared", status=status, error=error)
 
 
-def by_restorer(case: Case, decision: RestoreDecision, name: str) -> Ruling:
+def by_restorer(case: Case, decision: RestoreDecision, name: str, *, error: str = "") -> Ruling:
     """A restorer has answered; Default means the status rule."""
     status = case.preliminary_status if decision.kind is DecisionKind.DEFAULT else None
-    return Ruling(decision=decision, decided_by=name, status=status)
+    return Ruling(decision=decision, decided_by=name, status=status, error=error)
 
 
 def objection(case: Case, decision: RestoreDecision, *, resumable: bool) -> str:
@@ -188,7 +202,7 @@ def carry_out(case: Case, ruling: Ruling, record: Decision, *, walk_id: str, own
     after = replace(
         case.process,
         walk=walk,
-        parameters=FrozenDict({**case.process.parameters, **ruling.decision.persistent}),
+        parameters=_with(case.process.parameters, ruling.decision.persistent),
         deaths=case.deaths,
         deaths_step=case.step,
         adoptions=0,
@@ -203,7 +217,7 @@ def _broken_off(case: Case, ruling: Ruling, record: Decision, owner: str, now: d
     process = case.process
     cancelled = process.cancel_requested
     after = rules.at_rest(process, ruling.status, now)
-    after = replace(after, token=process.token + 1, parameters=FrozenDict({**process.parameters, **ruling.decision.persistent}))
+    after = replace(after, token=process.token + 1, parameters=_with(process.parameters, ruling.decision.persistent))
     kind = EntryKind.CANCELLED if cancelled else EntryKind.RECOVERED
     entry = _entry(after, record, owner, now, kind=kind, actor=cancelled.actor if cancelled else None)
     return replace(_verdict(case, replace(after, last_seq=entry.seq), entry, record), arm=case.armed, release=True)
@@ -235,11 +249,12 @@ def _anew(case: Case, ruling: Ruling, walk_id: str, now: datetime) -> Walk:
 
 def _entry(after: Process, record: Decision, owner: str, now: datetime, *, kind: EntryKind = EntryKind.RECOVERED, actor: str | None = None) -> HistoryEntry:
     trigger = Trigger(TriggerKind.RECOVERY, record.decision)
-    return rules.note(after, kind, now=now, server=owner, trigger=trigger, actor=actor, reason=record.reason)
+    return entries.note(after, kind, now=now, server=owner, trigger=trigger, actor=actor, reason=record.reason)
 
 
 def _with(values: Parameters, more: Parameters) -> Parameters:
-    return FrozenDict({**values, **more}) if more else values
+    """None removes a value."""
+    return FrozenDict({name: value for name, value in {**values, **more}.items() if value is not None}) if more else values
 
 
 def names_of(timers: Collection[Timer]) -> frozenset[str]:

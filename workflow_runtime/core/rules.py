@@ -25,12 +25,13 @@ transition out of it will exist afterwards; else Terminated.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from workflow_runtime.core import timing
+from workflow_runtime.core import entries, timing
+from workflow_runtime.core.arming import DueOf, rearm, type_of
 from workflow_runtime.core.frozen import EMPTY
 from workflow_runtime.core.process import (
     CancelRequest,
@@ -38,7 +39,6 @@ from workflow_runtime.core.process import (
     ChangeKind,
     EntryKind,
     ErrorInfo,
-    HistoryEntry,
     JournalEntry,
     Parameters,
     Process,
@@ -49,13 +49,7 @@ from workflow_runtime.core.process import (
     TriggerKind,
     Walk,
 )
-from workflow_runtime.core.scheme import Activity, Classifier, Scheme, TimerSpec, TimerType, Transition, TriggerType
-
-#: (definition, value as written) -> when it falls due; None: never
-DueOf = Callable[[TimerSpec, str], datetime | None]
-
-TIMER_VALUE = "TimerValue_"  #: prefix of the parameter that overrides a timer's value
-
+from workflow_runtime.core.scheme import Classifier, Scheme, Transition, TriggerType
 
 # ------------------------------------------------------------------ birth and begin
 
@@ -200,7 +194,7 @@ def arrive(process: Process, parameters: Parameters, armed: Iterable[Timer], *, 
         walk=None,
     )
     after = _remembering(after, process, transition)
-    entry = _moved(process, after, walk, transition, activity, server, now)
+    entry = entries.moved(process, after, walk, transition, activity, server, now)
     after = replace(after, last_seq=entry.seq)
     return Change(kind=ChangeKind.ARRIVE, before=process, after=after, entries=(entry,), arm=tuple(armed), drop_others=True)
 
@@ -221,7 +215,7 @@ def divert(
     ``failed_walk`` and ``fired`` as for ``fail``.
     """
     after = replace(process, last_error=error, updated_at=now)
-    entry = _failed(after, error, failed_walk, server, now)
+    entry = entries.failed(after, error, failed_walk, server, now)
     failed = Change(kind=ChangeKind.FAIL, before=process, after=replace(after, last_seq=entry.seq), entries=(entry,), drop=fired)
     assert failed.after is not None
     return failed.then(begin(failed.after, walk, owner=server, now=now))
@@ -237,7 +231,7 @@ def release(process: Process, *, now: datetime) -> Change:
 def cancel(process: Process, request: CancelRequest, *, server: str | None, now: datetime) -> Change:
     """Broken off on request, at a step boundary or at rest; the walk is kept, so that it can be resumed."""
     after = at_rest(process, ProcessStatus.TERMINATED, now)
-    entry = note(after, EntryKind.CANCELLED, server=server, now=now, actor=request.actor, reason=request.reason)
+    entry = entries.note(after, EntryKind.CANCELLED, server=server, now=now, actor=request.actor, reason=request.reason)
     after = replace(after, last_seq=entry.seq)
     return Change(kind=ChangeKind.CANCEL, before=process, after=after, entries=(entry,), release=True)
 
@@ -281,7 +275,7 @@ def fail(
     armed = rearm(process, left, due_of, now)
     status = broken_status(process.pinned, process.activity, {*left, *(timer.name for timer in armed)})
     after = replace(at_rest(process, status, now), last_error=error)
-    entry = _failed(after, error, failed_walk, server, now)
+    entry = entries.failed(after, error, failed_walk, server, now)
     after = replace(after, last_seq=entry.seq)
     return Change(kind=ChangeKind.FAIL, before=process, after=after, entries=(entry,), drop=fired, arm=armed, release=True)
 
@@ -304,13 +298,13 @@ def refuse_timer(
     ``reason`` are those of an operator who fired it.
     """
     others = {*timers} - {timer.name}
-    armed = tuple(t for t in rearm(process, others, due_of, now) if t.name != timer.name or timing.rearms(_type_of(process, timer)))
+    armed = tuple(t for t in rearm(process, others, due_of, now) if t.name != timer.name or timing.rearms(type_of(process, timer)))
     left = others | {t.name for t in armed}
     stuck = broken_status(process.pinned, process.activity, left) is ProcessStatus.TERMINATED
     status, kind = (ProcessStatus.TERMINATED, EntryKind.TIMER_MISSED) if stuck else (process.status, kind)
     after = at_rest(process, status, now)
     trigger = Trigger(TriggerKind.TIMER, timer.name)
-    entry = note(after, kind, server=server, now=now, trigger=trigger, actor=actor, reason="timer missed" if stuck else reason)
+    entry = entries.note(after, kind, server=server, now=now, trigger=trigger, actor=actor, reason="timer missed" if stuck else reason)
     after = replace(after, last_seq=entry.seq)
     return Change(kind=ChangeKind.REFUSE, before=process, after=after, entries=(entry,), drop=(timer.name,), arm=armed)
 
@@ -322,120 +316,6 @@ def broken_status(scheme: Scheme, activity: str, timers: Collection[str]) -> Pro
         if trigger.type is TriggerType.COMMAND or (trigger.type is TriggerType.TIMER and trigger.name in timers):
             return ProcessStatus.ERROR
     return ProcessStatus.TERMINATED
-
-
-# ------------------------------------------------------------------ timers of an activity
-
-
-def arm(scheme: Scheme, activity: str, parameters: Parameters, due_of: DueOf) -> tuple[Timer, ...]:
-    """The rows an arrival leaves: one for each timer that leads out and is not immediate, never or already final."""
-    entered = scheme.activity(activity)
-    if entered is None or entered.is_final:
-        return ()
-    armed = []
-    for spec in timers_leaving(scheme, activity):
-        value = timer_value(spec, parameters)
-        if value != timing.IMMEDIATE and (due := due_of(spec, value)) is not None:
-            armed.append(Timer(name=spec.name, due=due, value=value, keep=spec.keep_if_set))
-    return tuple(armed)
-
-
-def rearm(process: Process, existing: Collection[str], due_of: DueOf, now: datetime) -> tuple[Timer, ...]:
-    """The timers of A that are missing: Interval, Time and Cron from now, a moment only while it is still to come."""
-    missing = (timer for timer in arm(process.pinned, process.activity, process.parameters, due_of) if timer.name not in existing)
-    return tuple(replace(t, keep=True) for t in missing if timing.rearms(_type_of(process, t)) or t.due > now)
-
-
-def _type_of(process: Process, timer: Timer) -> TimerType:
-    spec = process.pinned.timer(timer.name)
-    return spec.type if spec else TimerType.DATE_AND_TIME  # a timer the scheme does not know is for one moment
-
-
-def timers_leaving(scheme: Scheme, activity: str) -> list[TimerSpec]:
-    """The definitions of the timers with a transition out of this activity, in document order."""
-    names = dict.fromkeys(t.trigger.name for t in scheme.leaving(activity) if t.trigger.type is TriggerType.TIMER)
-    return [spec for name in names if (spec := scheme.timer(name)) is not None]
-
-
-def immediate_timers(scheme: Scheme, activity: str, parameters: Parameters) -> list[str]:
-    """Timers of value "0": their transitions are tried behind the automatic ones."""
-    return [spec.name for spec in timers_leaving(scheme, activity) if timer_value(spec, parameters) == timing.IMMEDIATE]
-
-
-def timer_value(spec: TimerSpec, parameters: Parameters) -> str:
-    """The value in force: the one set for this process, else the definition."""
-    override = parameters.get(TIMER_VALUE + spec.name)
-    return spec.value if override is None else timing.written(override)
-
-
-# ------------------------------------------------------------------ history rows
-
-
-def note(
-    process: Process,
-    kind: EntryKind,
-    *,
-    now: datetime,
-    server: str | None = None,
-    trigger: Trigger | None = None,
-    actor: str | None = None,
-    reason: str | None = None,
-    error: ErrorInfo | None = None,
-    walk: Walk | None = None,
-) -> HistoryEntry:
-    """A history row about a process that did not move; ``process`` is as it stands after it, ``walk`` by default its own."""
-    walk = walk or process.walk
-    return HistoryEntry(
-        process_id=process.id,
-        seq=process.last_seq + 1,
-        kind=kind,
-        at=now,
-        from_activity=process.activity,
-        to_activity=process.activity,
-        from_state=process.state,
-        to_state=process.state,
-        status=process.status,
-        trigger=trigger or (walk.trigger if walk else Trigger(TriggerKind.OPERATOR)),
-        transition=walk.transition if walk and trigger is None else "",
-        identity=walk.identity if walk else None,
-        impersonated_identity=walk.impersonated_identity if walk else None,
-        actor=actor,
-        reason=reason,
-        walk_id=walk.id if walk else "",
-        server=server,
-        error=error,
-    )
-
-
-def _failed(after: Process, error: ErrorInfo, walk: Walk | None, server: str | None, now: datetime) -> HistoryEntry:
-    """Who set the failed walk going stands in the row: an operator with the reason too."""
-    walk = walk or after.walk
-    return note(after, EntryKind.FAILED, server=server, now=now, error=error, walk=walk, actor=walk and walk.actor, reason=walk and walk.reason)
-
-
-def _moved(before: Process, after: Process, walk: Walk, transition: Transition | None, activity: Activity, server: str | None, now: datetime) -> HistoryEntry:
-    return HistoryEntry(
-        process_id=before.id,
-        seq=before.last_seq + 1,
-        kind=EntryKind.MOVED,
-        at=now,
-        from_activity=before.activity,
-        to_activity=after.activity,
-        from_state=before.state,
-        to_state=after.state,
-        status=ProcessStatus.FINALIZED if activity.is_final else ProcessStatus.RUNNING,
-        trigger=walk.trigger,
-        transition=walk.transition,
-        classifier=transition.classifier if transition else Classifier.NOT_SPECIFIED,
-        identity=walk.identity,
-        impersonated_identity=walk.impersonated_identity,
-        actor=walk.actor,
-        reason=walk.reason,
-        walk_id=walk.id,
-        server=server,
-        started_at=walk.started_at,
-        is_final=activity.is_final,
-    )
 
 
 def _remembering(after: Process, before: Process, transition: Transition | None) -> Process:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -35,11 +35,24 @@ class Caller:
 
     def wait(self, awaitable: Awaitable[Any]) -> Any:
         loop = calling_loop.get() or self._given or self._background()
-        coroutine = _as_coroutine(awaitable)
         if _running_loop() is loop:
-            coroutine.close()
+            _drop(awaitable)
             raise EventLoopBlocked()
-        return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+        outcome = _outcome(awaitable)
+        try:
+            future = asyncio.run_coroutine_threadsafe(outcome, loop)
+        except RuntimeError:  # the loop is closed
+            outcome.close()
+            _drop(awaitable)
+            raise
+        try:
+            result, fatal = future.result()
+        except BaseException:
+            future.cancel()  # interrupted here: nobody waits for it any more
+            raise
+        if fatal is not None:
+            raise fatal
+        return result
 
     def close(self) -> None:
         """Ends the background loop; the next coroutine would start another."""
@@ -66,11 +79,14 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _as_coroutine(awaitable: Awaitable[Any]) -> Coroutine[Any, Any, Any]:
+async def _outcome(awaitable: Awaitable[Any]) -> tuple[Any, BaseException | None]:
+    """Raised inside a task these two would end the loop, and the thread that waits would wait for ever."""
+    try:
+        return await awaitable, None
+    except (KeyboardInterrupt, SystemExit) as fatal:
+        return None, fatal
+
+
+def _drop(awaitable: Awaitable[Any]) -> None:
     if inspect.iscoroutine(awaitable):
-        return awaitable
-
-    async def outcome() -> Any:
-        return await awaitable
-
-    return outcome()
+        awaitable.close()

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
+from uuid import UUID
 
-from workflow_runtime.core import recovering, rules
+from workflow_runtime.core import arming, recovering
 from workflow_runtime.core.process import Decision, Process, ProcessStatus, Timer, TimerKind
 from workflow_runtime.core.recovering import Case, Ruling
 from workflow_runtime.core.restoring import DecisionKind, FinishedStep, InterruptedProcess, PlannedDecision, Server
-from workflow_runtime.engine.asking import Panel
+from workflow_runtime.core.scheme import SchemeKey
+from workflow_runtime.engine.asking import Panel, message_of, storable
 from workflow_runtime.engine.bystander import Bystander
 from workflow_runtime.engine.engine import Engine
 from workflow_runtime.engine.steps import Journal
-from workflow_runtime.errors import RowUnreadable, SchemeError, SchemeNotFound
+from workflow_runtime.errors import RowUnreadable, SchemeError, SchemeNotFound, StoreUnavailable
 from workflow_runtime.store.writes import UnreadableRow, orphan_cursor
 
 PAGE = 500  #: orphans read, and default verdicts written, at once
+
+
+Item = Case | UnreadableRow
 
 
 class Desk:
@@ -26,46 +31,81 @@ class Desk:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.panel = Panel(engine.catalogue.restorers, timeout=engine.settings.restorer_timeout)
+        self.panel = Panel(engine.catalogue.restorers, timeout=engine.settings.restorer_timeout, limits=engine.settings.limits)
         self.servers: dict[str, Server] = {server.id: server for server in engine.store.servers()}
+        self.set_aside: dict[SchemeKey, list[str]] = {}  #: versions that cannot be executed here, and what is missing
 
-    def pages(self) -> Iterator[list[Process | UnreadableRow]]:
-        """Orphans, oldest first, without what is in hand here and what this server cannot execute."""
+    def pages(self) -> Iterator[list[Item]]:
+        """Orphans, the longest untouched first, without what is in hand here and what this server cannot execute."""
         engine, after = self.engine, None
         nobody_lives = isinstance(engine.presence, Bystander) and engine.presence.nobody_lives()
         while rows := engine.store.orphans(me=engine.presence.incarnation, nobody_lives=nobody_lives, after=after, limit=PAGE):
             after = orphan_cursor(rows[-1])
-            if page := [row for row in rows if row.id not in engine.live]:
+            if page := list(self._prepared([row for row in rows if self._is_orphan(row)])):
                 yield page
             if len(rows) < PAGE:
                 return
 
-    def cases(self, page: list[Process | UnreadableRow], unreadable: Callable[[UnreadableRow], None]) -> Iterator[Case]:
-        """What of a page can be decided here; rows that cannot be read are handed to ``unreadable``."""
-        readable = [row for row in page if not isinstance(row, UnreadableRow)]
-        timers = self.engine.store.timers_of([process.id for process in readable])
-        for row in page:
-            if isinstance(row, UnreadableRow):
-                unreadable(row)
-            elif (process := self._attached(row, unreadable)) and not self.engine.unbound(process.key):
-                yield self._case(process, timers[process.id])
+    def _is_orphan(self, row: Process | UnreadableRow) -> bool:
+        """Of mine those that nobody works on. Since the page was read its work may have ended: then there is a newer revision."""
+        if row.id in self.engine.live:
+            return False
+        if isinstance(row, UnreadableRow) or row.owner is None or row.owner != self.engine.presence.incarnation:
+            return True
+        with suppress(RowUnreadable):
+            now = self.engine.store.load(row.id)
+            return now is not None and now.revision == row.revision
+        return False
 
-    def _attached(self, process: Process, unreadable: Callable[[UnreadableRow], None]) -> Process | None:
+    def _prepared(self, rows: list[Process | UnreadableRow]) -> Iterator[Item]:
+        timers = self._timers([row.id for row in rows if not isinstance(row, UnreadableRow)])
+        for row in rows:
+            if isinstance(row, UnreadableRow):
+                yield row
+            elif (item := self._item(row, timers)) is not None:
+                yield item
+
+    def _timers(self, ids: list[UUID]) -> dict[UUID, tuple[Timer, ...]]:
+        """Without those of a process that has a row which cannot be read."""
         try:
-            return self.engine.attach(process)
-        except (SchemeNotFound, SchemeError) as error:
-            cause = RowUnreadable(f"the scheme of process {process.id} cannot be read: {error}", process_id=process.id)
+            return self.engine.store.timers_of(ids)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            return {one: found for one in ids if len(ids) > 1 and (found := self._timers([one]).get(one)) is not None}
+
+    def _item(self, process: Process, timers: Mapping[UUID, tuple[Timer, ...]]) -> Item | None:
+        """One that cannot be prepared must not hide the others."""
+        try:
+            process = self.engine.attach(process)
+            return None if self._is_foreign(process) else self._case(process, timers[process.id])
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            what = "timers" if isinstance(error, KeyError) else "scheme" if isinstance(error, (SchemeNotFound, SchemeError)) else "row"
+            cause = RowUnreadable(f"the {what} of process {process.id} cannot be read: {message_of(error)}", process_id=process.id)
             updated_at, text_id = orphan_cursor(process)
-            unreadable(UnreadableRow(text_id, process.owner, process.token, process.revision, updated_at, cause))
-            return None
+            return UnreadableRow(text_id, process.owner, process.token, process.revision, updated_at, cause)
+
+    def _is_foreign(self, process: Process) -> bool:
+        """Whether this server lacks what the version needs: then it leaves it to others. A client only tells."""
+        if missing := self.engine.unbound(process.key):
+            self.set_aside[process.key] = missing
+        return bool(missing) and not isinstance(self.engine.presence, Bystander)
 
     def _case(self, process: Process, rows: tuple[Timer, ...]) -> Case:
-        now = self.engine.now()
         names = frozenset(timer.name for timer in rows if timer.kind is TimerKind.TIMER)
-        due_of = self.engine.due_of(process, process.walk, now=now, quiet=True)
-        armed = rules.rearm(process, names, due_of, now)
         server = self.servers.get(process.owner or "")
-        return Case(process=process, owner=process.owner, timers=names, armed=armed, drained=server is not None and server.draining)
+        drained = server is None or server.draining  # the row of an incarnation goes only when it takes leave
+        return Case(process=process, owner=process.owner, timers=names, armed=self._armed(process, names), drained=drained)
+
+    def _armed(self, process: Process, timers: frozenset[str]) -> tuple[Timer, ...]:
+        now = self.engine.now()
+        return arming.rearm(process, timers, self.engine.due_of(process, process.walk, now=now, quiet=True), now)
+
+    def adopted(self, case: Case, process: Process) -> Case:
+        """The same case once the process is mine: some time may have passed."""
+        return replace(case, process=process, armed=self._armed(process, case.timers))
 
     def settled(self, case: Case) -> Ruling | None:
         """What can be decided without asking; None: adopt first, then ``ask``."""
@@ -78,22 +118,24 @@ class Desk:
 
     def ask(self, case: Case) -> Ruling:
         """The restorer that wants it, else the scheme, else the rule; what cannot be carried out becomes the rule."""
-        ruling = self._answer(case)
+        try:
+            ruling = self._answer(case, self._evidence(case))
+        except RowUnreadable as error:
+            return recovering.by_damage(error.message)
         if ruling.status is not None:
             return ruling
         if objection := recovering.objection(case, ruling.decision, resumable=self._resumable(case)):
             return replace(recovering.by_rule(case, error=objection), decided_by=f"{ruling.decided_by}, then status rule")
         return ruling
 
-    def _answer(self, case: Case) -> Ruling:
-        evidence = partial(self._evidence, case)
-        if (restorer := self.panel.wanted_by(case)) is not None:
-            decision, trouble = self.panel.decision(restorer, evidence)
-            if trouble:
-                return replace(recovering.by_rule(case, error=trouble), decided_by=f"{restorer.name}, then status rule")
-            return recovering.by_restorer(case, decision, restorer.name)
-        policy = recovering.declared(case.process)
+    def _answer(self, case: Case, evidence: InterruptedProcess) -> Ruling:
         trouble = self.panel.trouble(case)
+        if (restorer := self.panel.wanted_by(case)) is not None:
+            decision, nonsense = self.panel.decision(restorer, evidence)
+            if nonsense:
+                return replace(recovering.by_rule(case, error=nonsense), decided_by=f"{restorer.name}, then status rule")
+            return recovering.by_restorer(case, decision, restorer.name, error=trouble)
+        policy = recovering.declared(case.process)
         return recovering.by_scheme(case, policy, error=trouble) if policy else recovering.by_rule(case, error=trouble)
 
     def _resumable(self, case: Case) -> bool:
@@ -125,7 +167,7 @@ class Desk:
             recovery_id=recovery_id,
             process_id=process.id,
             scheme_code=process.scheme_code,
-            decision=decision.kind,
+            decision=recovering.CANCEL if ruling.decided_by == recovering.CANCEL else decision.kind,
             decided_by=ruling.decided_by,
             reason=decision.reason or f"{ruling.decided_by} gave no reason",
             activity=interruption.activity if interruption else process.activity,
@@ -138,7 +180,31 @@ class Desk:
             at=now,
         )
 
-    def planned(self, case: Case, ruling: Ruling) -> PlannedDecision:
+    def record_of_damage(self, row: UnreadableRow, process_id: UUID, recovery_id: str, now: datetime) -> Decision:
+        """A row or scheme that cannot be read: Error with the cause, nobody is asked."""
+        return Decision(
+            recovery_id=recovery_id,
+            process_id=process_id,
+            scheme_code="",
+            decision=DecisionKind.DEFAULT,
+            decided_by="unreadable",
+            reason=storable(row.cause.message),
+            activity="",
+            step="",
+            status_before=ProcessStatus.RUNNING,
+            status_after=ProcessStatus.ERROR,
+            server=row.owner,
+            at=now,
+        )
+
+    def planned(self, item: Item) -> PlannedDecision | None:
+        """What would be decided now; None where not even the id can be read."""
+        if isinstance(item, Case):
+            return self._planned(item, self.settled(item) or self.ask(item))
+        process_id, now = id_of(item), self.engine.now()
+        return planned_of(self.record_of_damage(item, process_id, "", now)) if process_id else None
+
+    def _planned(self, case: Case, ruling: Ruling) -> PlannedDecision:
         record = self.record(case, ruling, "", self.engine.now())
         return PlannedDecision(
             process_id=record.process_id,
@@ -153,6 +219,29 @@ class Desk:
             status_after=record.status_after,
             error=record.error,
         )
+
+
+def planned_of(record: Decision) -> PlannedDecision:
+    """The plan for a row that cannot be read."""
+    assert record.status_after is not None
+    return PlannedDecision(
+        process_id=record.process_id,
+        scheme_code=record.scheme_code,
+        activity=record.activity,
+        step=record.step,
+        preliminary_status=record.status_after,
+        decision=DecisionKind(record.decision),
+        decided_by=record.decided_by,
+        reason=record.reason,
+        status_after=record.status_after,
+    )
+
+
+def id_of(row: UnreadableRow) -> UUID | None:
+    try:
+        return UUID(row.id)
+    except (ValueError, TypeError, AttributeError):
+        return None
 
 
 def _status_after(ruling: Ruling) -> ProcessStatus | None:

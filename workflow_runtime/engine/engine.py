@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 
 from workflow_runtime.catalogue import Catalogue
 from workflow_runtime.core import parameters, timing
+from workflow_runtime.core.arming import DueOf
 from workflow_runtime.core.process import CancelRequest, Change, EntryKind, Process, Walk
-from workflow_runtime.core.rules import DueOf
 from workflow_runtime.core.scheme import SchemeKey, TimerSpec
 from workflow_runtime.engine.bystander import Bystander
 from workflow_runtime.engine.calling import Caller
@@ -23,7 +23,7 @@ from workflow_runtime.engine.cron import cron_next
 from workflow_runtime.engine.live import LiveWork
 from workflow_runtime.engine.presence import Presence
 from workflow_runtime.engine.schemes import Compiled, SchemeCache, unbound
-from workflow_runtime.errors import ActionNotFound, EvaluationError, Fenced, ProcessNotFound, TimerValueError
+from workflow_runtime.errors import ActionNotFound, Fenced, ProcessNotFound
 from workflow_runtime.hooks import ErrorDecision
 from workflow_runtime.settings import Settings
 from workflow_runtime.store.writes import Outcome, Store
@@ -116,7 +116,7 @@ class Engine:
 
     def tell(self, change: Change) -> None:
         """After the commit: listeners hear of it, the alarm clock of new timers."""
-        after, before = change.after, change.before
+        after, before = change.result if change.after is not None else None, change.before
         for entry in change.entries:
             if entry.kind is EntryKind.MOVED and after is not None:
                 self.notify(
@@ -140,7 +140,7 @@ class Engine:
     # ------------------------------------------------------------------ time
 
     def due_of(self, process: Process, walk: Walk | None, *, now: datetime, quiet: bool = False) -> DueOf:
-        """When a timer of this process falls due; TimerValueError, EvaluationError; never, where ``quiet``."""
+        """When a timer of this process falls due; TimerValueError, EvaluationError, what users' code raises; never, where ``quiet``."""
         view = parameters.View(process, walk, external=partial(self.catalogue.external, process))
 
         def due(spec: TimerSpec, value: str) -> datetime | None:
@@ -152,7 +152,7 @@ class Engine:
         def due_or_never(spec: TimerSpec, value: str) -> datetime | None:
             try:
                 return due(spec, value)
-            except (TimerValueError, EvaluationError) as error:
+            except Exception as error:  # translators of timer values and external parameters are users' code
                 log.warning("process %s: timer %r is not armed: %s", process.id, spec.name, error)
                 return None
 

@@ -86,7 +86,7 @@ class Executor:
 
         def decide(process: Process) -> CommandResult:
             declared = self._admitted(process, name, expected_revision)
-            inputs, temporary = parameters.of_command(process.pinned, declared, given, self.engine.settings.limits)
+            inputs, temporary = parameters.of_command(process.pinned, declared, given, self.engine.settings.limits, present=process.parameters)
             walk = self._prototype(Trigger(TriggerKind.COMMAND, name), inputs=inputs, temporary=temporary, asker=asker)
             moved = self._take(process, walk, asker if check_restrictions else None)
             if moved is None:
@@ -105,8 +105,12 @@ class Executor:
             if transition.trigger.type is TriggerType.COMMAND and (asker is None or judge.allows(transition, asker)):
                 found.setdefault(transition.trigger.name, []).append(transition)
         if check_conditions:
-            found = {name: taken for name, taken in found.items() if judge.choose(TriggerType.COMMAND, name, asker)}
+            found = {name: taken for name, taken in found.items() if self._judge_of(process, name, asker).choose(TriggerType.COMMAND, name, asker)}
         return [_available(process.pinned, name, transitions, culture) for name, transitions in found.items()]
+
+    def _judge_of(self, process: Process, command: str, asker: Asker | None) -> Judge:
+        """Conditions see the command and the people as they will when it is given."""
+        return Judge(self.engine, self.engine.compiled(process), process, self._prototype(Trigger(TriggerKind.COMMAND, command), asker=asker))
 
     def _admitted(self, process: Process, name: str, expected_revision: int | None) -> Command:
         """The declared command, if the process takes commands at all now."""
@@ -123,29 +127,35 @@ class Executor:
     def fire(self, process_id: UUID, timer: Timer, *, order: operating.Order | None = None) -> Process | None:
         """A due row: take its transition, or say in history why not. None: not now, or no longer due.
 
-        With an ``order`` an operator fires it, whenever it is due.
+        With an ``order`` an operator fires it, whenever it is due. The row is looked at again once the process is loaded: since
+        it was found it may have been fired or armed anew. What happens after that look loses the race for the revision.
         """
         if timer.kind is not TimerKind.TIMER:
             return self.decide(process_id, self._take_up)
 
         def decide(process: Process) -> Process | None:
-            if not process.status.accepts_commands:
+            if not process.status.accepts_commands or not self._stands(timer, process.id, order):
                 return None
             self.engine.require_bound(process)
             spec = process.pinned.timer(timer.name)
             if order is None and spec is not None and timing.is_too_late(spec, timer.due, self.engine.now()):
-                return self._refuse(process, timer, EntryKind.TIMER_SKIPPED)
+                return self._refuse(process, timer, EntryKind.TIMER_SKIPPED, order)
             walk = replace(self._prototype(Trigger(TriggerKind.TIMER, timer.name)), due=timer.due)
             walk = replace(walk, actor=order.actor, reason=order.reason) if order else walk
-            return self._take(process, walk) or self._refuse(process, timer, EntryKind.NOT_APPLICABLE)
+            return self._take(process, walk) or self._refuse(process, timer, EntryKind.NOT_APPLICABLE, order)
 
         return self.decide(process_id, decide)
 
-    def _refuse(self, process: Process, timer: Timer, kind: EntryKind) -> Process:
+    def _stands(self, timer: Timer, process_id: UUID, order: operating.Order | None) -> bool:
+        rows = self.engine.store.timers(process_id)
+        return any(row.name == timer.name and (order is not None or row.due == timer.due) for row in rows)
+
+    def _refuse(self, process: Process, timer: Timer, kind: EntryKind, order: operating.Order | None) -> Process:
         engine, now = self.engine, self.engine.now()
         rows = {row.name for row in engine.store.timers(process.id) if row.kind is TimerKind.TIMER}
         due_of = engine.due_of(process, None, now=now, quiet=True)
-        return self.commit(rules.refuse_timer(process, timer, rows, due_of, kind=kind, server=engine.me, now=now))
+        actor, reason = (order.actor, order.reason) if order else (None, None)
+        return self.commit(rules.refuse_timer(process, timer, rows, due_of, kind=kind, server=engine.me, now=now, actor=actor, reason=reason))
 
     def _take_up(self, process: Process) -> Process | None:
         if not process.is_waiting:
@@ -193,18 +203,20 @@ class Executor:
                 _require_rights(judge, process, name, rights)
             transition = judge.choose(_TYPE_OF[prototype.trigger.kind], name, rights)
         except ConditionFailed as error:
-            run = Run(self.engine, process)
-            if not run.broken(error):
-                raise
-            return run.drive()
+            return self.break_off(process, prototype, error)
         if transition is None:
             return None
         walk = replace(prototype, transition=transition.name, activity=transition.target)
         return Run(self.engine, process, begun=rules.begin(process, walk, owner=self.engine.me, now=walk.started_at)).drive()
 
-    def _prototype(
-        self, trigger: Trigger, *, inputs: Parameters = EMPTY, temporary: Parameters = EMPTY, asker: Asker | None = None
-    ) -> Walk:
+    def break_off(self, process: Process, attempted: Walk, error: ConditionFailed) -> Process:
+        """A condition raised before the walk could begin: that is committed, then raised again unless a listener knows better."""
+        run = Run(self.engine, process, attempted=attempted)
+        if not run.broken(error):
+            raise error
+        return run.drive()
+
+    def _prototype(self, trigger: Trigger, *, inputs: Parameters = EMPTY, temporary: Parameters = EMPTY, asker: Asker | None = None) -> Walk:
         """A walk whose transition is not chosen yet: conditions see its inputs."""
         return Walk(
             id=self.engine.new_id(),

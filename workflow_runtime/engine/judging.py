@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from workflow_runtime.core.arming import immediate_timers
 from workflow_runtime.core.frozen import EMPTY
 from workflow_runtime.core.machine import AUTO, trigger_key
 from workflow_runtime.core.parameters import View
 from workflow_runtime.core.process import Process, Walk
-from workflow_runtime.core.rules import immediate_timers
 from workflow_runtime.core.scheme import Combine, Condition, ConditionType, RestrictionType, Transition, TriggerType
 from workflow_runtime.core.substitution import fill
 from workflow_runtime.engine.engine import Engine
@@ -57,8 +57,11 @@ class Judge:
         return self._compiled.machine.choose(self._process.activity, trigger_key(kind, name), holds)
 
     def choose_automatic(self) -> Transition | None:
-        """An automatic transition, else the transition of a timer whose value is "0"."""
+        """An automatic transition, else the transition of a timer whose value is "0"; nothing leads out of a final activity."""
         process = self._process
+        activity = process.pinned.activity(process.activity)
+        if activity is None or activity.is_final:
+            return None
         if taken := self._compiled.machine.choose(process.activity, AUTO, self.holds):
             return taken
         immediate = immediate_timers(process.pinned, process.activity, process.parameters)

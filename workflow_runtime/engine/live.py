@@ -7,7 +7,7 @@ is mine and not in here is an orphan of mine: an exception escaped, and recovery
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -16,6 +16,7 @@ class LiveWork:
     def __init__(self) -> None:
         self._lock = threading.Condition()
         self._holders: dict[UUID, int] = {}
+        self.on_free: Callable[[UUID], None] = lambda process_id: None  #: told, outside the lock, that nobody here holds it any more
 
     @contextmanager
     def hold(self, process_id: UUID) -> Iterator[None]:
@@ -33,9 +34,12 @@ class LiveWork:
     def drop(self, process_id: UUID) -> None:
         with self._lock:
             self._holders[process_id] -= 1
-            if not self._holders[process_id]:
+            free = not self._holders[process_id]
+            if free:
                 del self._holders[process_id]
             self._lock.notify_all()
+        if free:
+            self.on_free(process_id)
 
     def __contains__(self, process_id: object) -> bool:
         with self._lock:

@@ -8,16 +8,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from workflow_runtime.core import operating, parameters, rules, timing
+from workflow_runtime.core import arming, operating, parameters, rules, timing
 from workflow_runtime.core.frozen import EMPTY
 from workflow_runtime.core.nearness import did_you_mean
 from workflow_runtime.core.operating import Order
-from workflow_runtime.core.process import CancelRequest, Change, ChangeKind, Process, ProcessStatus, TimerKind, Walk
+from workflow_runtime.core.process import CancelRequest, Change, ChangeKind, Process, TimerKind, Walk
 from workflow_runtime.core.scheme import TriggerType
+from workflow_runtime.core.values import check_name
 from workflow_runtime.engine.engine import Engine
-from workflow_runtime.engine.executor import Executor, require_revision
+from workflow_runtime.engine.executor import Executor, require_revision, require_status
 from workflow_runtime.engine.judging import Judge
-from workflow_runtime.errors import ActivityNotFound, ProcessBusy, StateNotFound, StatusNotAllowed, TimerNotFound
+from workflow_runtime.errors import ActivityNotFound, ConditionFailed, ProcessBusy, StateNotFound, TimerNotFound
 
 
 class Operator:
@@ -47,13 +48,14 @@ class Operator:
         """An interrupted or failed walk goes on; without one automatic transitions are tried, else it waits: Idled."""
 
         def decide(process: Process) -> Process:
-            if process.status not in (ProcessStatus.ERROR, ProcessStatus.TERMINATED) and not process.is_waiting:
-                raise StatusNotAllowed(f"process {process.id} is {process.status}: there is nothing to resume", process_id=process.id, status=process.status)
             now = self.engine.now()
             if process.walk is not None:
                 return self._begin(process, operating.resume(process, process.walk, order, now=now))
             walk = operating.walk_into(process.activity, order, walk_id=self.engine.new_id(), temporary=EMPTY, now=now)
-            transition = Judge(self.engine, self.engine.compiled(process), process, walk).choose_automatic()
+            try:
+                transition = Judge(self.engine, self.engine.compiled(process), process, walk).choose_automatic()
+            except ConditionFailed as error:
+                return self.executor.break_off(process, walk, error)
             if transition is None:
                 return self.executor.commit(operating.settle(process, order, server=self._server, now=now))
             return self._begin(process, replace(rules.next_walk(walk, transition, EMPTY, walk_id=walk.id, now=now), actor=order.actor, reason=order.reason))
@@ -85,8 +87,10 @@ class Operator:
         """At once and for good; None removes it. ParameterError for system names and wrong types."""
 
         def decide(process: Process) -> Process:
-            changes = parameters.changed(EMPTY, {name: value}, process.pinned, self.engine.settings.limits) if value is not None else {name: None}
+            check_name(name)
             parameters.refuse_system_names([name])
+            wanted = {**process.parameters, name: value}
+            changes = parameters.changed(process.parameters, wanted, process.pinned, self.engine.settings.limits)
             return self.executor.commit(operating.set_parameters(process, changes, order, server=self._server, now=self.engine.now()))
 
         return self._at_rest(process_id, decide)
@@ -110,8 +114,10 @@ class Operator:
             raise TimerNotFound(f"process {process_id} has no timer {name!r}{did_you_mean(name, names)}", process_id=process_id, timer=name)
         if self._server is None:
             return self.set_timer(process_id, name, self.engine.now(), order)
-        fired = self.executor.fire(process_id, timer, order=order)
-        return fired if fired is not None else self.engine.load(process_id)
+        if (fired := self.executor.fire(process_id, timer, order=order)) is not None:
+            return fired
+        require_status(self.engine.load(process_id))
+        raise ProcessBusy(f"timer {name!r} of process {process_id} was fired or dropped by others", process_id=process_id, timer=name)
 
     # ------------------------------------------------------------------ common
 
@@ -127,7 +133,7 @@ class Operator:
 
     def _enter(self, process: Process, activity: str, order: Order, given: Mapping[str, Any], execute: bool) -> Process:
         now = self.engine.now()
-        lasting, temporary = parameters.of_operator(process.pinned, given, self.engine.settings.limits)
+        lasting, temporary = parameters.of_operator(process.pinned, given, self.engine.settings.limits, present=process.parameters)
         walk = operating.walk_into(activity, order, walk_id=self.engine.new_id(), temporary=temporary, now=now)
         walk = replace(walk, inputs=lasting)
         return self._begin(process, walk) if execute else self._stand(process, walk)
@@ -148,7 +154,7 @@ class Operator:
         assert begun.after is not None
         lasting, _ = parameters.at_arrival(process, walk, EMPTY)
         due_of = self.engine.due_of(replace(begun.after, parameters=lasting), walk, now=now)
-        armed = rules.arm(process.pinned, walk.activity, lasting, due_of)
+        armed = arming.arm(process.pinned, walk.activity, lasting, due_of)
         arrived = begun.then(rules.arrive(begun.after, lasting, armed, server=self._server, now=now))
         assert arrived.after is not None
         return self.executor.commit(arrived.then(rules.rest(arrived.after, now=now)))

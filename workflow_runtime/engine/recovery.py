@@ -1,8 +1,17 @@
 """The pass: orphans -> adopt -> ask -> restore -> the same executor. And the plan: the same without a write.
 
-Law: one process that cannot be decided never stops the others. Where nobody wants to decide, adoption and
-verdict are one guarded write, many in one transaction; where somebody is asked, one process per transaction
-and none open while a restorer thinks. Work that follows waits for a free worker.
+Law: one process that cannot be decided never stops the others, and one that must wait never holds up a pass.
+
+=================  ============================================================================================
+part of a pass     what is done
+=================  ============================================================================================
+sort               one thread at a time reads the orphans; where nobody wants to decide, adoption and verdict are
+                   one guarded write, many in one transaction; the others are registered as work in hand
+decide             one by one, the oldest first, suspects behind the others: wait for a free worker, adopt, ask
+                   (no transaction is open while a restorer thinks), write the decision, hand over what goes on
+=================  ============================================================================================
+
+Nothing is adopted that no worker has time for: should this server die, nothing counts against what still waits.
 """
 
 from __future__ import annotations
@@ -13,28 +22,23 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from uuid import UUID
 
 from workflow_runtime.core import recovering
 from workflow_runtime.core.frozen import FrozenDict
-from workflow_runtime.core.process import Change, Decision, Process, ProcessStatus
+from workflow_runtime.core.process import Change, Decision, Process
 from workflow_runtime.core.recovering import Case, Ruling
-from workflow_runtime.core.restoring import (
-    PlannedDecision,
-    RecoveryPlan,
-    RecoveryReport,
-)
-from workflow_runtime.engine.desk import Desk
+from workflow_runtime.core.restoring import RecoveryPlan, RecoveryReport
+from workflow_runtime.engine.desk import Desk, Item, id_of
 from workflow_runtime.engine.engine import Engine
 from workflow_runtime.engine.executor import Executor
 from workflow_runtime.engine.run import error_info
-from workflow_runtime.engine.workers import Workers
-from workflow_runtime.errors import ExecutionError, Fenced
+from workflow_runtime.engine.workers import Place, Workers
+from workflow_runtime.errors import ExecutionError, StoreError, StoreUnavailable
 from workflow_runtime.store.writes import Outcome, UnreadableRow
 
 log = logging.getLogger("workflow_runtime.recovery")
 
-PAGE = 500  #: orphans read, and default verdicts written, at once
+Settled = tuple[Change, Decision]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,19 +46,28 @@ class Tally:
     """The counts of one pass; becomes its report."""
 
     report: RecoveryReport
+    desk: Desk
+    asked: list[Case] = field(default_factory=list)
+    owners: set[str] = field(default_factory=set)
     owned: int = 0
     skipped: int = 0
     decisions: Counter[str] = field(default_factory=Counter)
     adopted_at: datetime | None = None
     first_progress_at: datetime | None = None
 
+    def found(self, page: list[Item]) -> None:
+        self.owned += len(page)
+        self.owners.update(owner for item in page if (owner := item.owner) is not None)
+
     def decided(self, decision: str, now: datetime) -> None:
         self.decisions[decision] += 1
         self.first_progress_at = self.first_progress_at or now
 
     def result(self, ended_at: datetime | None) -> RecoveryReport:
+        dead = {one.id: one.last_beat_at for one in self.desk.servers.values() if one.id in self.owners and one.dead_at is not None}
         return replace(
             self.report,
+            dead_servers=FrozenDict(dead),
             owned=self.owned,
             decided=self.decisions.total(),
             skipped=self.skipped,
@@ -66,150 +79,215 @@ class Tally:
 
 
 class Recovery:
-    """One per started runtime. Passes never overlap: ``run`` joins the one that is under way."""
+    """One per started runtime. Thread-safe. ``wait``: a sweep ends only when all is decided, as a fake clock wants it."""
 
-    def __init__(self, engine: Engine, executor: Executor, workers: Workers) -> None:
-        self.engine, self.executor, self.workers = engine, executor, workers
-        self._pass = threading.Lock()
+    def __init__(self, engine: Engine, executor: Executor, workers: Workers, *, wait: bool = False) -> None:
+        self.engine, self.executor, self.workers, self.wait = engine, executor, workers, wait
+        self._sorting = threading.Lock()
+        self._changed = threading.Condition()
+        self._open: set[str] = set()  #: passes that have not decided everything yet
+        self._last: RecoveryReport | None = None  #: of the pass that was closed last
+        self._closed = 0  #: passes so far
+        self._working = 0  #: recovered processes that workers have in hand
 
     # ------------------------------------------------------------------ the pass
 
     def run(self, cause: str) -> RecoveryReport | None:
-        """Decides every orphan there is; None where there was none. Returns when all are decided."""
-        with self._pass:
-            desk = Desk(self.engine)
-            tally: Tally | None = None
-            for page in desk.pages():
-                tally = tally or self._open(cause, desk)
-                self._decide(page, desk, tally)
-            return self._close(tally) if tally else None
+        """Decides every orphan there is, and waits for passes under way; None where nothing was to do.
 
-    def _open(self, cause: str, desk: Desk) -> Tally:
-        report = RecoveryReport(
-            id=self.engine.new_id(),
-            cause=cause,
-            server=self.engine.me,
-            dead_servers=FrozenDict({server.id: server.last_beat_at for server in desk.servers.values() if server.dead_at is not None}),
-            noticed_at=self.engine.now(),
-        )
-        self.engine.store.open_recovery(report)
-        return Tally(report=report)
+        The report is that of this pass, or if it found nothing, of the pass that was joined.
+        """
+        closed_before = self._closed
+        tally = self._sort(cause)
+        with self._changed:
+            joined = set(self._open)
+        report = self._decide_all(tally) if tally else None
+        with self._changed:
+            self._changed.wait_for(lambda: not joined & self._open)
+            return report or (self._last if self._closed > closed_before else None)
 
-    def _close(self, tally: Tally) -> RecoveryReport:
-        report = tally.result(self.engine.now())
-        self.engine.store.update_recovery(report)
-        log.info("recovery %s: %d owned, %d decided %s", report.id[:8], report.owned, report.decided, dict(report.by_decision))
-        return report
-
-    def _decide(self, page: list[Process | UnreadableRow], desk: Desk, tally: Tally) -> None:
-        tally.owned += len(page)
-        asked: list[Case] = []
-        settled: list[tuple[Change, Decision]] = []
-        for case in desk.cases(page, partial(self._unreadable, tally)):
-            ruling = desk.settled(case)
-            if ruling is None:
-                asked.append(case)
+    def sweep(self, cause: str) -> None:
+        """As ``run``, for the clockwork: what must wait for workers or restorers is decided in the background."""
+        if self.wait:
+            self.run(cause)
+        elif tally := self._sort(cause):
+            if tally.asked:
+                threading.Thread(target=self._decide_all, args=(tally,), name="workflow-runtime-recovery", daemon=True).start()
             else:
-                settled.append(self._verdict(case, ruling, desk, tally))
+                self._decide_all(tally)
+
+    def wait_for_work(self) -> None:
+        """Until what recovery has sent back to work is at rest."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._working)
+
+    def _sort(self, cause: str) -> Tally | None:
+        """Reads the orphans, writes the verdicts that nobody is asked about and registers the others as work in hand."""
+        if not self.engine.presence.may_execute():
+            return None
+        tally: Tally | None = None
+        with self._sorting:
+            desk = Desk(self.engine)
+            try:
+                for page in desk.pages():
+                    tally = tally or self._begin(cause, desk)
+                    tally.found(page)
+                    self._sort_page(page, tally)
+            except BaseException:
+                if tally is not None:
+                    self._give_up(tally)
+                raise
+        return tally
+
+    def _begin(self, cause: str, desk: Desk) -> Tally:
+        report = RecoveryReport(id=self.engine.new_id(), cause=cause, server=self.engine.me, noticed_at=self.engine.now())
+        self.engine.store.open_recovery(report)
+        with self._changed:
+            self._open.add(report.id)
+        return Tally(report=report, desk=desk)
+
+    def _sort_page(self, page: list[Item], tally: Tally) -> None:
+        settled: list[Settled] = []
+        for item in page:
+            if isinstance(item, UnreadableRow):
+                self._unreadable(item, tally)
+            elif (ruling := tally.desk.settled(item)) is not None:
+                settled.append(self._verdict(item, ruling, tally))
+            else:
+                self.engine.live.take(item.process.id)
+                tally.asked.append(item)
         self._write(settled, tally)
-        for case in asked:
-            self._ask(case, desk, tally)
 
-    def _verdict(self, case: Case, ruling: Ruling, desk: Desk, tally: Tally) -> tuple[Change, Decision]:
-        now = self.engine.now()
-        record = desk.record(case, ruling, tally.report.id, now)
-        return recovering.carry_out(case, ruling, record, walk_id=self.engine.new_id(), owner=self.engine.me, now=now), record
-
-    def _write(self, settled: list[tuple[Change, Decision]], tally: Tally) -> None:
-        """Verdicts that nobody was asked about: one transaction, each row guarded."""
+    def _write(self, settled: list[Settled], tally: Tally) -> None:
+        """Verdicts that nobody was asked about: one transaction, each row guarded. If one of them cannot be written, each by itself."""
         if not settled:
             return
-        outcomes = self.engine.store.apply_all([change for change, _ in settled])
-        tally.adopted_at = tally.adopted_at or self.engine.now()
-        for (change, record), applied in zip(settled, outcomes, strict=True):
-            if applied.outcome is Outcome.APPLIED:
-                self._tell(change, record, tally)
-            else:
-                tally.skipped += 1
-
-    def _ask(self, case: Case, desk: Desk, tally: Tally) -> None:
-        """Adopts one process, has it decided, and hands what goes on to a worker. Registered before it is mine."""
-        engine, process = self.engine, case.process
-        engine.live.take(process.id)
-        handed_over = False
         try:
-            adoption = recovering.adopt(process, owner=engine.me, now=engine.now())
-            if engine.store.apply(adoption).outcome is not Outcome.APPLIED:
-                tally.skipped += 1
-                return
-            tally.adopted_at = tally.adopted_at or engine.now()
-            case = replace(case, process=adoption.result)
-            change, record = self._verdict(case, desk.ask(case), desk, tally)
-            if engine.store.apply(change).outcome is not Outcome.APPLIED:
-                tally.skipped += 1
-                return
-            self._tell(change, record, tally)
-            handed_over = change.after is not None and change.after.owner is not None and self._hand_over(change.result)
-        except Exception as error:  # one process never stops the others; its row is mine and found again
-            log.exception("process %s could not be decided: %s", process.id, error)
+            outcomes = [applied.outcome for applied in self.engine.store.apply_all([change for change, _ in settled])]
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            log.exception("a verdict about one of %d processes cannot be written: %s", len(settled), error)
+            for one in settled if len(settled) > 1 else ():
+                self._write([one], tally)
+            return
+        tally.adopted_at = tally.adopted_at or self.engine.now()
+        for (change, record), outcome in zip(settled, outcomes, strict=True):
+            self._tell(change, record, outcome, tally)
+
+    def _unreadable(self, row: UnreadableRow, tally: Tally) -> None:
+        now, process_id = self.engine.now(), id_of(row)
+        record = tally.desk.record_of_damage(row, process_id, tally.report.id, now) if process_id else None
+        if self.engine.store.mark_unreadable(row, error_info(row.cause), record):
+            tally.decided("default", now)
+        else:
+            tally.skipped += 1
+
+    # ------------------------------------------------------------------ what is asked about
+
+    def _decide_all(self, tally: Tally) -> RecoveryReport:
+        """All cases of a pass, those that may be poison behind the others; then its report."""
+        try:
+            tally.asked.sort(key=_is_suspect)
+            tally.asked.reverse()
+            while tally.asked and not self.engine.draining:
+                self._decide(tally.asked.pop(), tally)
+            return self._close(tally)
+        finally:
+            self._give_up(tally)
+
+    def _decide(self, case: Case, tally: Tally) -> None:
+        """Adopts one process, has it decided, and hands what goes on to the worker that was kept for it."""
+        process_id, handed_over = case.process.id, False
+        place: Place | None = None
+        try:
+            place = self.workers.reserve(suspect=_is_suspect(case))
+            if place is not None and not self.engine.draining and (process := self._decided(case, tally)) is not None:
+                self._hand_over(process, place)
+                handed_over = True
+        except StoreError as error:  # its row is found again by the next pass
+            log.warning("process %s could not be decided: %s", process_id, error)
+        except Exception as error:
+            log.exception("process %s could not be decided: %s", process_id, error)
         finally:
             if not handed_over:
-                engine.live.drop(process.id)
+                self.engine.live.drop(process_id)
+                if place is not None:
+                    place.leave()
 
-    def _hand_over(self, process: Process) -> bool:
-        work = partial(self._go_on, process)
-        suspect = process.deaths >= recovering.SUSPECT_DEATHS
-        return self.workers.submit_suspect(work) if suspect else self.workers.submit(work)
+    def _decided(self, case: Case, tally: Tally) -> Process | None:
+        """The process, if it is sent back to work."""
+        adoption = recovering.adopt(case.process, owner=self.engine.me, now=self.engine.now())
+        outcome, cancel = self.engine.apply(adoption)
+        if outcome is not Outcome.APPLIED:
+            tally.skipped += 1
+            return None
+        tally.adopted_at = tally.adopted_at or self.engine.now()
+        case = tally.desk.adopted(case, replace(adoption.result, cancel_requested=cancel))
+        change, record = self._verdict(case, recovering.by_request(case) or tally.desk.ask(case), tally)
+        outcome, _ = self.engine.apply(change)
+        self._tell(change, record, outcome, tally)
+        goes_on = outcome is Outcome.APPLIED and change.after is not None and change.after.owner is not None
+        return change.result if goes_on else None
+
+    def _hand_over(self, process: Process, place: Place) -> None:
+        with self._changed:
+            self._working += 1
+        place.give(partial(self._go_on, process))
 
     def _go_on(self, process: Process) -> None:
         try:
             self.executor.go_on(process)
-        except (ExecutionError, Fenced) as error:
+        except (ExecutionError, StoreError) as error:
             log.warning("recovered process %s: %s", process.id, error)
         finally:
             self.engine.live.drop(process.id)
+            with self._changed:
+                self._working -= 1
+                self._changed.notify_all()
 
-    def _tell(self, change: Change, record: Decision, tally: Tally) -> None:
+    # ------------------------------------------------------------------ records
+
+    def _verdict(self, case: Case, ruling: Ruling, tally: Tally) -> Settled:
+        now = self.engine.now()
+        record = tally.desk.record(case, ruling, tally.report.id, now)
+        return recovering.carry_out(case, ruling, record, walk_id=self.engine.new_id(), owner=self.engine.me, now=now), record
+
+    def _tell(self, change: Change, record: Decision, outcome: Outcome, tally: Tally) -> None:
+        if outcome is not Outcome.APPLIED:
+            tally.skipped += 1
+            return
         tally.decided(record.decision, record.at)
         self.engine.tell(change)
         process = change.result if change.after is not None else change.before
         self.engine.notify("process_recovered", process=process, decision=record)
 
-    def _unreadable(self, tally: Tally, row: UnreadableRow) -> None:
-        """A row or scheme that cannot be read: Error with the cause, nobody is asked."""
-        now = self.engine.now()
-        record = Decision(
-            recovery_id=tally.report.id,
-            process_id=UUID(row.id),
-            scheme_code="",
-            decision="default",
-            decided_by="unreadable",
-            reason=str(row.cause),
-            activity="",
-            step="",
-            status_before=ProcessStatus.RUNNING,
-            status_after=ProcessStatus.ERROR,
-            server=row.owner,
-            at=now,
-        )
-        if self.engine.store.mark_unreadable(row, error_info(row.cause), record):
-            tally.decided(record.decision, now)
-        else:
-            tally.skipped += 1
+    def _close(self, tally: Tally) -> RecoveryReport:
+        report = tally.result(self.engine.now())
+        self.engine.store.update_recovery(report)
+        log.info("recovery %s: %d owned, %d decided %s", report.id[:8], report.owned, report.decided, dict(report.by_decision))
+        with self._changed:
+            self._last, self._closed = report, self._closed + 1
+        return report
 
-    # ------------------------------------------------------------------ the plan
+    def _give_up(self, tally: Tally) -> None:
+        """Nothing of this pass is in hand any more; what it did not come to is found again."""
+        for case in tally.asked:
+            self.engine.live.drop(case.process.id)
+        tally.asked.clear()
+        with self._changed:
+            self._open.discard(tally.report.id)
+            self._changed.notify_all()
 
-    def plan(self) -> RecoveryPlan:
-        """What ``run`` would do now and why; asks restorers, changes nothing."""
-        return plan(self.engine)
+
+def _is_suspect(case: Case) -> bool:
+    return case.deaths >= recovering.SUSPECT_DEATHS
 
 
 def plan(engine: Engine) -> RecoveryPlan:
-    """The dry run, also for a client: it asks the restorers it has, and says so when it has none."""
+    """What a pass would do now and why; asks restorers, changes nothing. Also for a client: it asks the restorers it has."""
     desk = Desk(engine)
-    planned: list[PlannedDecision] = []
+    planned = [decision for page in desk.pages() for item in page if (decision := desk.planned(item)) is not None]
     notes = [] if engine.catalogue.restorers else ["this program has no restorers of its own: a server with plugins may decide otherwise"]
-    for page in desk.pages():
-        for case in desk.cases(page, lambda row: notes.append(str(row.cause))):
-            planned.append(desk.planned(case, desk.settled(case) or desk.ask(case)))
+    notes += [f"this program has no {', '.join(map(repr, names))}, which scheme {key.code!r} needs" for key, names in desk.set_aside.items()]
     return RecoveryPlan(decisions=tuple(planned), notes=tuple(notes))

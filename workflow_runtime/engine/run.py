@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
-from workflow_runtime.core import parameters, rules
+from workflow_runtime.core import arming, parameters, rules
 from workflow_runtime.core.frozen import EMPTY, FrozenDict
 from workflow_runtime.core.process import (
     CancelRequest,
@@ -37,13 +37,12 @@ from workflow_runtime.engine.judging import Judge
 from workflow_runtime.engine.steps import ActionContext, Journal
 from workflow_runtime.errors import (
     ActionFailed,
-    EvaluationError,
     ExecutionError,
     Fenced,
     JournalMismatch,
     LoopLimitExceeded,
+    ProcessAlreadyExists,
     StoreError,
-    TimerValueError,
 )
 from workflow_runtime.store.writes import Outcome
 
@@ -68,14 +67,21 @@ class Cancelled(Exception):
 class Run:
     """Drives one process to rest. Use from one thread, while its id is registered as live work."""
 
-    def __init__(self, engine: Engine, process: Process, *, begun: Change | None = None, finished: Sequence[JournalEntry] = ()) -> None:
-        """Either ``begun`` is a first change that is not committed yet, or ``process`` is mine with a walk to go on with."""
+    def __init__(
+        self, engine: Engine, process: Process, *, begun: Change | None = None, finished: Sequence[JournalEntry] = (), attempted: Walk | None = None
+    ) -> None:
+        """Either ``begun`` is a first change that is not committed yet, or ``process`` is mine with a walk to go on with.
+
+        Or it is at rest and ``attempted`` is what could not begin: then ``broken`` is to be called with the cause.
+        """
         self.engine = engine
         self.compiled = engine.compiled(process)
         self.process = process  #: as it will stand once ``pending`` is committed
         self.pending: Change | None = None
         self.journal = Journal(finished)
-        self._temporary: Parameters = EMPTY  #: the run's values after the last arrival
+        self._last = attempted  #: the walk in hand, or the one before it
+        self._temporary: Parameters = attempted.temporary if attempted else EMPTY  #: the run's values
+        self._fired = (attempted.trigger.name,) if attempted and attempted.trigger.kind is TriggerKind.TIMER else ()
         self.unjournaled: Parameters = EMPTY  #: changes of actions declared journal=False since the last journal row
         if begun is not None:
             self._add(begun)
@@ -88,7 +94,7 @@ class Run:
                 self._walk(self._current_walk)
             except Cancelled as cancelled:
                 self._cancel(cancelled.request)
-            except (StoreError, LostRace):
+            except (StoreError, LostRace, ProcessAlreadyExists):
                 raise
             except Exception as error:
                 if not self.broken(error):
@@ -102,6 +108,7 @@ class Run:
     # ------------------------------------------------------------------ one walk
 
     def _walk(self, walk: Walk) -> None:
+        self._last, self._temporary, self._fired = walk, walk.temporary, ()
         activity = self.process.pinned.activity(walk.activity)
         assert activity is not None, walk.activity
         if walk.step < len(activity.implementation):
@@ -144,6 +151,8 @@ class Run:
                 raise self._action_failed(action, error) from error
             if context.lost is None:
                 raise
+        finally:
+            context.end()
         if context.lost is not None:  # even if the action has swallowed it: nothing more may be written
             raise context.lost
         return changes
@@ -156,7 +165,7 @@ class Run:
     def _action_failed(self, action: ActionRef, error: Exception) -> ActionFailed:
         process, activity = self.process, self._current_walk.activity
         return ActionFailed(
-            f"process {process.id} ({process.scheme_code}): action {action.name!r} of activity {activity!r} raised {type(error).__name__}: {error}",
+            f"process {process.id} ({process.scheme_code}): action {action.name!r} of activity {activity!r} raised {type(error).__name__}: {_text(error)}",
             process_id=process.id,
             scheme_code=process.scheme_code,
             activity=activity,
@@ -175,15 +184,14 @@ class Run:
 
     def _armed(self, entered: Process, walk: Walk, now: datetime) -> tuple[Timer, ...]:
         try:
-            return rules.arm(entered.pinned, walk.activity, entered.parameters, self.engine.due_of(entered, walk, now=now))
-        except (TimerValueError, EvaluationError) as error:
+            return arming.arm(entered.pinned, walk.activity, entered.parameters, self.engine.due_of(entered, walk, now=now))
+        except Exception as error:  # translators of timer values and external parameters are users' code
             text = f"process {entered.id} ({entered.scheme_code}): a timer of activity {walk.activity!r} cannot be set: {error}"
             raise ExecutionError(text, process_id=entered.id, scheme_code=entered.scheme_code, activity=walk.activity) from error
 
     def _go_on(self, done: Walk) -> None:
         """The next automatic walk, written with the arrival; or rest."""
-        activity = self.process.pinned.activity(self.process.activity)
-        transition = None if activity is not None and activity.is_final else self._next_transition(done)
+        transition = self._next_transition(done)
         if transition is None:
             self._rest()
             return
@@ -225,7 +233,7 @@ class Run:
 
     def broken(self, error: BaseException) -> bool:
         """Commits what becomes of a failure; True where the caller is not to hear of it."""
-        decision = self.engine.ask_error(self.process, error) if isinstance(error, Exception) else None
+        decision = self.engine.ask_error(self.process, _origin(error)) if isinstance(error, Exception) else None
         if decision is not None and decision.activity is not None and self._divert(error, decision.activity):
             return True
         self._fail(error)
@@ -234,11 +242,12 @@ class Run:
     def _divert(self, error: BaseException, activity: str) -> bool:
         """The run goes on in another activity; not where there is none of that name, and not round and round."""
         process, now = self.process, self.engine.now()
-        walk = rules.walk_after(process.walk, activity, Trigger(TriggerKind.AUTO), walk_id=self.engine.new_id(), now=now, reason="workflow_error")
+        given_up = replace(self._last, temporary=self._temporary) if self._last else None
+        walk = rules.walk_after(given_up, activity, Trigger(TriggerKind.AUTO), walk_id=self.engine.new_id(), now=now, reason="workflow_error")
         if process.pinned.activity(activity) is None or walk.automatic > self.engine.settings.max_automatic_steps or self._server is None:
             log.error("process %s: workflow_error chose the activity %r, which cannot be entered", process.id, activity)
             return False
-        self._add(rules.divert(process, error_info(error), walk, server=self._server, now=now))
+        self._add(rules.divert(process, error_info(error), walk, server=self._server, now=now, failed_walk=self._last, fired=self._fired))
         self.journal, self.unjournaled = Journal(), EMPTY
         return True
 
@@ -246,7 +255,8 @@ class Run:
         """Commits the failure: the collected arrivals, the status rule, the cause. The walk in hand is kept."""
         now = self.engine.now()
         due_of = self.engine.due_of(self.process, self.process.walk, now=now, quiet=True)
-        self._add(rules.fail(self.process, error_info(error), self._timer_rows(), due_of, server=self._server, now=now))
+        timers, cause = self._timer_rows(), error_info(error)
+        self._add(rules.fail(self.process, cause, timers, due_of, server=self._server, now=now, failed_walk=self._last, fired=self._fired))
         self._commit(heed_cancel=False)
 
     def _timer_rows(self) -> set[str]:
@@ -303,11 +313,23 @@ def _is_mismatch(error: Exception, process: Process) -> bool:
 
 def error_info(error: BaseException) -> ErrorInfo:
     """What history and ``last_error`` keep: of an error that wraps another, the one that the user's code raised."""
-    origin = error.__cause__ if isinstance(error, ExecutionError) and error.__cause__ is not None else error
+    origin = _origin(error)
     return ErrorInfo(
         type=f"{type(origin).__module__}.{type(origin).__qualname__}".removeprefix("builtins."),
-        message=str(origin)[:LONGEST_MESSAGE],
+        message=_text(origin)[:LONGEST_MESSAGE],
         traceback="".join(traceback.format_exception(origin))[-LONGEST_TRACEBACK:],
         activity=str(getattr(error, "activity", "")),
         action=str(getattr(error, "action", "")),
     )
+
+
+def _origin(error: BaseException) -> BaseException:
+    return error.__cause__ if isinstance(error, ExecutionError) and error.__cause__ is not None else error
+
+
+def _text(error: BaseException) -> str:
+    """What it says; a foreign ``__str__`` must not hide the error that is being reported."""
+    try:
+        return str(error)
+    except Exception:
+        return f"<{type(error).__name__} that cannot be shown>"

@@ -21,10 +21,12 @@ from workflow_runtime.core import values
 from workflow_runtime.core.frozen import EMPTY, FrozenDict
 from workflow_runtime.core.process import JournalEntry, Parameters, Process, TriggerKind, Walk
 from workflow_runtime.core.scheme import ActionRef
-from workflow_runtime.errors import JournalMismatch, ParameterError, StoreError
+from workflow_runtime.errors import Fenced, JournalMismatch, ParameterError, StoreError
 
 log = logging.getLogger("workflow_runtime.action")
 
+
+AWAITED = "awaited"  #: stands in the digest of a step whose function returned an awaitable
 
 #: the step under way in this thread or task: whose, its name, its occurrence
 _under_way: ContextVar[tuple[object, str, int] | None] = ContextVar("step", default=None)
@@ -90,6 +92,7 @@ class ActionContext(Context):
         self._walk, self._action, self._index = walk, action, index
         self._journal, self._record, self._now = journal, record, now
         self._occurrences: Counter[str] = Counter()
+        self._ended = False
         self._lock = threading.RLock()
 
     @property
@@ -104,24 +107,25 @@ class ActionContext(Context):
         """``function(*arguments, **named)``, run once per walk; its result is journaled and returned.
 
         A later attempt gets the stored result. The result must be JSON of the closed list of types (tuples
-        come back as lists). For an ``async def`` function the call returns an awaitable.
+        come back as lists). Where the function returns an awaitable, so does the call, on every attempt.
         Errors: ParameterError (a result or argument that cannot be stored), JournalMismatch (the same step
         with other arguments), Fenced. One transaction of its own, after the function has returned.
         """
         values.check_name(name)
-        digest = values.digest([_digestible(argument) for argument in (*arguments, named)])
+        called = [*map(_digestible, arguments), {name: _digestible(argument) for name, argument in named.items()}]
+        digests = values.digest(called), values.digest([called, AWAITED])
         with self._lock:
             occurrence = self._occurrences[name]
             self._occurrences[name] += 1
         stored = self._journal.steps.get((self._index, name, occurrence))
         if stored is not None:
-            result = self._stored(stored, digest)
-            return _awaitable(result) if inspect.iscoroutinefunction(function) else result
+            result = self._stored(stored, digests)
+            return _awaitable(result) if stored.digest == digests[1] else result
         with self._inside(name, occurrence):
             outcome = function(*arguments, **named)
         if inspect.isawaitable(outcome):
-            return self._awaited(name, occurrence, digest, outcome)
-        return self._finish(name, occurrence, digest, outcome)
+            return self._awaited(name, occurrence, digests[1], outcome)
+        return self._finish(name, occurrence, digests[0], outcome)
 
     async def _awaited(self, name: str, occurrence: int, digest: str, outcome: Awaitable[Any]) -> Any:
         with self._inside(name, occurrence):
@@ -154,6 +158,9 @@ class ActionContext(Context):
         return values.decode(text)
 
     def _commit(self, entry: JournalEntry) -> None:
+        if self._ended:
+            text = f"action {entry.action!r} has ended; the result of step {entry.step!r}, which it left behind in a thread or task, is not journaled"
+            raise Fenced(text, process_id=self.process_id)
         if self.lost is not None:
             raise self.lost
         try:
@@ -162,8 +169,13 @@ class ActionContext(Context):
             self.lost = error
             raise
 
-    def _stored(self, entry: JournalEntry, digest: str) -> Any:
-        if entry.digest != digest:
+    def end(self) -> None:
+        """The action has returned or raised: what it left behind in other threads writes nothing more."""
+        with self._lock:
+            self._ended = True
+
+    def _stored(self, entry: JournalEntry, digests: tuple[str, str]) -> Any:
+        if entry.digest not in digests:
             raise JournalMismatch(
                 f"step {entry.step!r} of action {entry.action!r} (activity {entry.activity!r}) was journaled with other arguments; "
                 "give it another name, or pass it the same arguments on every attempt",

@@ -7,6 +7,7 @@ nudged, so nothing that fell due meanwhile waits for the next poll.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -22,42 +23,59 @@ BATCH = 100  #: rows read at once
 
 
 class TimerLoop:
-    """``wait``: each poll ends only when what it began has ended; that is how a fake clock wants it."""
+    """``wait``: each poll ends only when what it began has ended; that is how a fake clock wants it.
+
+    A worker that polls (its work has nudged the loop) never waits: it would wait for itself.
+    """
 
     def __init__(self, engine: Engine, executor: Executor, workers: Workers, *, wait: bool) -> None:
         self.engine, self.executor, self.workers, self.wait = engine, executor, workers, wait
-        self._place = workers.submit if wait else workers.offer
         self._set_aside: dict[UUID, datetime] = {}  #: cannot be fired here now; until when
+        self._passed_over: set[UUID] = set()  #: due, and in hand here when it was looked at
         self._more = False  #: more was due than there were workers
+        engine.live.on_free = self._came_free
 
     def poll(self) -> datetime | None:
         """Begins what is due; the due time of the next row to come, on the database's clock."""
         if self.engine.draining:
             return None
-        now = self.engine.now()
-        self._set_aside = {process_id: until for process_id, until in self._set_aside.items() if until > now}
+        now, wait = self.engine.now(), self.wait and not self.workers.am_one
+        for process_id in [process_id for process_id, until in list(self._set_aside.items()) if until <= now]:
+            del self._set_aside[process_id]
         self._more = False
         while rows := self._ready(now):
-            taken = [self._begin(row) for row in rows]
+            taken = [self._begin(row, self.workers.submit if wait else self.workers.offer) for row in rows]
             self._more = not all(taken) or len(rows) == BATCH
-            if not self.wait:
+            if not wait:
                 break
             self.workers.wait_until_idle()
         next_due = self.engine.store.next_due(after=now)
-        return min([*filter(None, [next_due]), *self._set_aside.values()], default=None)
+        return min([*filter(None, [next_due]), *list(self._set_aside.values())], default=None)
 
     def freed(self) -> None:
         """A worker has become free."""
         if self._more:
             self.engine.nudge()
 
+    def _came_free(self, process_id: UUID) -> None:
+        """Work on a process has ended that was due meanwhile."""
+        if process_id in self._passed_over:
+            self._passed_over.discard(process_id)
+            self.engine.nudge()
+
     def _ready(self, now: datetime) -> list[DueTimer]:
         rows = self.engine.store.due(now, BATCH + len(self._set_aside))
-        return [row for row in rows if row.process_id not in self.engine.live and row.process_id not in self._set_aside]
+        return [row for row in rows if row.process_id not in self._set_aside and self._is_free(row.process_id)]
 
-    def _begin(self, row: DueTimer) -> bool:
+    def _is_free(self, process_id: UUID) -> bool:
+        if process_id not in self.engine.live:
+            return True
+        self._passed_over.add(process_id)  # noted first and looked at again: what ends between the two is not missed
+        return process_id not in self.engine.live
+
+    def _begin(self, row: DueTimer, place: Callable[[Callable[[], object]], bool]) -> bool:
         self.engine.live.take(row.process_id)
-        taken = self._place(lambda: self._fire(row))
+        taken = place(lambda: self._fire(row))
         if not taken:
             self.engine.live.drop(row.process_id)
         return taken

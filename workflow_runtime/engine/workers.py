@@ -1,7 +1,7 @@
 """The threads that execute what no caller waits for: due timers, recovered work, queued starts.
 
-They are daemons: an action that never returns must not keep the host from leaving. ``submit`` waits for a free
-worker, so that nothing is claimed that nobody has time for. Suspects (processes that servers died with) go
+They are daemons: an action that never returns must not keep the host from leaving. Whoever has work reserves a
+place first, so that nothing is claimed that nobody has time for. Suspects (processes that servers died with) go
 through a lane of one, so that a poison process does not take its neighbours with it.
 """
 
@@ -17,55 +17,72 @@ log = logging.getLogger("workflow_runtime.engine")
 Work = Callable[[], object]
 
 
+class _Lane:
+    """Some threads that take their work from one queue; ``free`` counts those that are not spoken for."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
+        self.free = threading.Semaphore(count)
+
+
+class Place:
+    """A worker that is kept free for somebody: either ``give`` it work or ``leave`` it, once."""
+
+    def __init__(self, workers: Workers, lane: _Lane) -> None:
+        self._workers, self._lane = workers, lane
+
+    def give(self, work: Work) -> None:
+        self._lane.queue.put(work)
+
+    def leave(self) -> None:
+        self._workers._left(self._lane)
+
+
 class Workers:
     def __init__(self, count: int, *, on_free: Callable[[], None] = lambda: None) -> None:
-        self._count, self._on_free = count, on_free
-        self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
-        self._suspects: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
-        self._slots = threading.Semaphore(count)
+        self._on_free = on_free
+        self._many, self._suspects = _Lane(count), _Lane(1)
         self._threads: list[threading.Thread] = []
         self._idle = threading.Condition()
-        self._open = 0  #: pieces of work taken and not finished
+        self._open = 0  #: places that are reserved or at work
         self._closing = False
 
     def start(self) -> None:
-        lanes = [self._queue] * self._count + [self._suspects]
-        for number, lane in enumerate(lanes):
-            thread = threading.Thread(target=self._serve, args=(lane,), name=f"workflow-runtime-worker-{number}", daemon=True)
-            self._threads.append(thread)
+        for lane in (self._many, self._suspects):
+            for _ in range(lane.count):
+                name = f"workflow-runtime-worker-{len(self._threads)}"
+                self._threads.append(threading.Thread(target=self._serve, args=(lane,), name=name, daemon=True))
+        for thread in self._threads:
             thread.start()
+
+    def reserve(self, *, suspect: bool = False, wait: bool = True) -> Place | None:
+        """A free worker, for a suspect the one that suspects have; None once the workers are closing, or if none is free and ``wait`` is False."""
+        lane = self._suspects if suspect else self._many
+        if not lane.free.acquire(blocking=wait):
+            return None
+        with self._idle:
+            if not self._closing:
+                self._open += 1
+                return Place(self, lane)
+        lane.free.release()  # whoever else waits shall see it too
+        return None
 
     def submit(self, work: Work) -> bool:
         """Waits for a free worker and hands it the work; False once the workers are closing."""
-        self._slots.acquire()
-        return self._put(self._queue, work, slot=True)
+        return _given(self.reserve(), work)
 
     def offer(self, work: Work) -> bool:
         """As ``submit``, but False at once where no worker is free."""
-        return self._slots.acquire(blocking=False) and self._put(self._queue, work, slot=True)
+        return _given(self.reserve(wait=False), work)
 
-    def submit_suspect(self, work: Work) -> bool:
-        """For one at a time; does not wait."""
-        return self._put(self._suspects, work, slot=False)
+    @property
+    def am_one(self) -> bool:
+        """Whether the calling thread is one of them, and must not wait for the others."""
+        return threading.current_thread() in self._threads
 
-    def _put(self, lane: queue.SimpleQueue[Work | None], work: Work, *, slot: bool) -> bool:
-        with self._idle:
-            if self._closing:
-                if slot:
-                    self._slots.release()
-                return False
-            self._open += 1
-        lane.put(work if not slot else lambda: self._in_slot(work))
-        return True
-
-    def _in_slot(self, work: Work) -> None:
-        try:
-            work()
-        finally:
-            self._slots.release()
-
-    def _serve(self, lane: queue.SimpleQueue[Work | None]) -> None:
-        while (work := lane.get()) is not None:
+    def _serve(self, lane: _Lane) -> None:
+        while (work := lane.queue.get()) is not None:
             try:
                 work()
             except Exception:
@@ -73,13 +90,17 @@ class Workers:
             except BaseException as error:  # SystemExit of an action: this worker goes on, the host decides about itself
                 log.critical("an action raised %r in a worker", error)
             finally:
-                with self._idle:
-                    self._open -= 1
-                    self._idle.notify_all()
-                self._on_free()
+                self._left(lane)
+
+    def _left(self, lane: _Lane) -> None:
+        lane.free.release()
+        with self._idle:
+            self._open -= 1
+            self._idle.notify_all()
+        self._on_free()
 
     def wait_until_idle(self, timeout: float | None = None) -> bool:
-        """True when all work taken so far is finished."""
+        """True when all places are free again."""
         with self._idle:
             return self._idle.wait_for(lambda: self._open == 0, timeout)
 
@@ -87,9 +108,16 @@ class Workers:
         """Takes nothing more and waits ``grace`` seconds for what is in hand; False where something still runs."""
         with self._idle:
             self._closing = True
+        for lane in (self._many, self._suspects):
+            lane.free.release()  # wakes who waits for a place; it sees that the workers are closing
         finished = self.wait_until_idle(grace)
-        for _ in range(self._count):
-            self._slots.release()  # wakes a submit that waits; it sees that the workers are closing
-            self._queue.put(None)
-        self._suspects.put(None)
+        for lane in (self._many, self._suspects):
+            for _ in range(lane.count):
+                lane.queue.put(None)
         return finished
+
+
+def _given(place: Place | None, work: Work) -> bool:
+    if place is not None:
+        place.give(work)
+    return place is not None

@@ -20,8 +20,12 @@ R = TypeVar("R")
 
 def _twin(verb: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Aio, P], Awaitable[R]]:
     async def awaitable(self: Aio, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        calling_loop.set(asyncio.get_running_loop())
-        return await asyncio.shield(asyncio.to_thread(verb, self._runtime, *args, **kwargs))
+        token = calling_loop.set(asyncio.get_running_loop())
+        try:
+            working = asyncio.ensure_future(asyncio.to_thread(verb, self._runtime, *args, **kwargs))  # takes a copy of the context
+        finally:
+            calling_loop.reset(token)
+        return await asyncio.shield(working)
 
     functools.update_wrapper(awaitable, verb)
     return awaitable

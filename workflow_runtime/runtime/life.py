@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import tempfile
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain, repeat
@@ -136,7 +137,7 @@ class Life(Builder):
         by_hand = hasattr(self._clock, "on_advance")
         workers = Workers(settings.workers, on_free=lambda: timers.freed())
         timers = TimerLoop(engine, parts.executor, workers, wait=by_hand)
-        recovery = Recovery(engine, parts.executor, workers)
+        recovery = Recovery(engine, parts.executor, workers, wait=by_hand)
         causes = chain(["start"], repeat("sweep"))
         clockwork = Clockwork(
             beat=presence.beat,
@@ -182,7 +183,8 @@ class Life(Builder):
 
     @property
     def _plugins_loaded(self) -> Plugins:
-        assert self._plugin_manager is not None
+        if self._plugin_manager is None:
+            raise RuntimeNotStarted()
         return self._plugin_manager
 
     def get_plugins(self) -> list[PluginRecord]:
@@ -192,28 +194,26 @@ class Life(Builder):
     def _add_schemes(self, engine: Engine) -> None:
         if isinstance(engine.presence, Bystander):
             return
-        for source, code in self._sources:
-            for loaded in load(source, code):
-                self._admit(engine, loaded)
+        self._admit(engine, [loaded for source, code in self._sources for loaded in load(source, code)])
 
-    def _admit(self, engine: Engine, loaded: Loaded) -> Scheme:
-        """Checks a scheme and makes it the current version of its code. SchemeError with every problem."""
-        scheme = loaded.scheme
-        found = check(scheme, engine)
-        if any(problem.severity == "error" for problem in found):
-            raise SchemeError(problems=tuple(found))
-        for problem in found:
+    def _admit(self, engine: Engine, found: Iterable[Loaded]) -> None:
+        """Checks schemes and makes each the current version of its code. SchemeError with every problem, then none is stored."""
+        loaded = list(found)
+        said = [problem for each in loaded for problem in check(each.scheme, engine)]
+        if any(problem.severity == "error" for problem in said):
+            raise SchemeError(problems=tuple(said))
+        for problem in said:
             log.warning("%s", problem)
-        engine.store.add_scheme(scheme.key, loaded.text, loaded.format)
-        return engine.schemes.put(scheme).scheme
+        for each in loaded:
+            engine.store.add_scheme(each.scheme.key, each.text, each.format)
+            engine.schemes.put(each.scheme)
 
     def add_scheme(self, source: SchemeSource, code: str | None = None) -> Self:
         """A path, a Scheme or a text; works before and after ``start``. SchemeError, SchemeNotFound."""
         if self._started is None:
             self._sources.append((source, code))
             return self
-        for loaded in load(source, code):
-            self._admit(self._parts.engine, loaded)
+        self._admit(self._parts.engine, load(source, code))
         return self
 
     # ------------------------------------------------------------------ shutdown
@@ -299,7 +299,7 @@ def check(scheme: Scheme, engine: Engine) -> list[Problem]:
 
 def _sweep(recovery: Recovery, cause: str) -> None:
     if recovery.engine.settings.auto_recover and not recovery.engine.draining:
-        recovery.run(cause)
+        recovery.sweep(cause)
 
 
 def new_id() -> str:

@@ -190,10 +190,9 @@ class Verbs(Life):
         """
         parts = self._server
         assert parts.recovery is not None
-        assert parts.workers is not None
         report = parts.recovery.run("manual")
         if wait:
-            parts.workers.wait_until_idle()
+            parts.recovery.wait_for_work()
         return report or RecoveryReport(id="", cause="manual", server=parts.engine.me)
 
     def get_recoveries(self, *, limit: int = 100, after: str | None = None) -> Page[RecoveryReport]:

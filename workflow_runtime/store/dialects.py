@@ -14,14 +14,14 @@ a dialect answers     SQLite
 ====================  ============================================================================
 
 Statements are built once at import with SQLAlchemy Core and compiled once per dialect; a call lays out
-values and gives them to the driver. SQLAlchemy's pool holds the connections; its result layer is left out,
-because describing 32 columns anew for each row costs several times the query.
+values and gives them to the driver. SQLAlchemy's result layer is left out of the way of a row: describing
+its 32 columns anew for each statement costs several times the query.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from operator import itemgetter
@@ -108,6 +108,42 @@ class Transaction:
         return self.dialect.fetch(self.driver, prepared.sql, prepared.bind({}))
 
 
+class Block:
+    """The ``with`` block of one transaction. A class, because every verb passes through it and generators cost more."""
+
+    __slots__ = ("_begin", "_dialect", "_driver", "_end")
+
+    def __init__(self, dialect: Dialect, begin: Callable[[Any], None], end: Callable[[Any, bool], None]) -> None:
+        self._dialect = dialect
+        self._begin = begin
+        self._end = end
+
+    def __enter__(self) -> Transaction:
+        dialect = self._dialect
+        try:
+            self._driver = dialect.take()
+            try:
+                self._begin(self._driver)
+            except BaseException:
+                dialect.give_back(self._driver)
+                raise
+        except dialect.foreign as error:
+            raise dialect.meaning(error) from error
+        return Transaction(self._driver, dialect)
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        dialect = self._dialect
+        try:
+            try:
+                self._end(self._driver, error is None)
+            finally:
+                dialect.give_back(self._driver)
+        except dialect.foreign as failed:
+            raise dialect.meaning(failed) from failed
+        if error is not None and isinstance(error, dialect.foreign):
+            raise dialect.meaning(error) from error
+
+
 class Dialect(ABC):
     """One open database."""
 
@@ -125,40 +161,53 @@ class Dialect(ABC):
         """The database in messages, without its password."""
         return str(self.path or self.engine.url.render_as_string())
 
-    def close(self) -> None:
-        self.engine.dispose()
+    @abstractmethod
+    def close(self) -> None: ...
 
     # -- transactions --
 
-    @abstractmethod
-    def write(self) -> AbstractContextManager[Transaction]:
+    def write(self) -> Block:
         """Everything in the block becomes true together, or nothing does."""
+        return Block(self, self.begin_write, self.end_write)
+
+    def read(self) -> Block:
+        """For one SELECT, which is a transaction by itself."""
+        return Block(self, _begin_nothing, _end_nothing)
+
+    def snapshot(self) -> Block:
+        """For several SELECTs that must see the same moment."""
+        return Block(self, self.begin_snapshot, _end_nothing)
 
     @abstractmethod
     def migration(self) -> AbstractContextManager[sa.Connection]:
         """The same as ``write``, alone against every other migration, as a connection for Alembic."""
 
     @contextmanager
-    def read(self) -> Iterator[Transaction]:
-        """For one SELECT, which is a transaction by itself."""
-        with self.translated(), self.connected() as driver:
-            yield Transaction(driver, self)
-
-    @contextmanager
-    def snapshot(self) -> Iterator[Transaction]:
-        """For several SELECTs that must see the same moment."""
-        with self.translated(), self.connected() as driver:
-            driver.cursor().execute("BEGIN")
-            yield Transaction(driver, self)
-
-    @contextmanager
     def connected(self) -> Iterator[Any]:
-        """A connection of the driver; what was not committed is rolled back when it returns to the pool."""
-        pooled = self.engine.raw_connection()
+        """A connection of the driver, outside every transaction."""
+        driver = self.take()
         try:
-            yield pooled.dbapi_connection
+            yield driver
         finally:
-            pooled.close()
+            self.give_back(driver)
+
+    @abstractmethod
+    def take(self) -> Any:
+        """A connection of the driver, with no transaction on it."""
+
+    @abstractmethod
+    def give_back(self, driver: Any) -> None:
+        """Follows every ``take``; what was begun and not committed is rolled back."""
+
+    @abstractmethod
+    def begin_write(self, driver: Any) -> None: ...
+
+    @abstractmethod
+    def end_write(self, driver: Any, commit: bool) -> None:
+        """Follows every ``begin_write`` that succeeded."""
+
+    @abstractmethod
+    def begin_snapshot(self, driver: Any) -> None: ...
 
     # -- statements --
 
@@ -198,9 +247,22 @@ class Dialect(ABC):
     def translated(self) -> Iterator[None]:
         try:
             yield
-        except (self.engine.dialect.loaded_dbapi.Error, sa.exc.SQLAlchemyError, UnicodeEncodeError) as error:
+        except self.foreign as error:
             raise self.meaning(error) from error
+
+    @property
+    def foreign(self) -> tuple[type[Exception], ...]:
+        """The errors that must not come out of this package."""
+        return (self.engine.dialect.loaded_dbapi.Error, sa.exc.SQLAlchemyError, UnicodeEncodeError)
 
     @abstractmethod
     def meaning(self, error: Exception) -> Exception:
         """Conflict, ParameterError or StoreUnavailable for an error of the driver or of SQLAlchemy."""
+
+
+def _begin_nothing(driver: Any) -> None:
+    """A SELECT is a transaction by itself."""
+
+
+def _end_nothing(driver: Any, commit: bool) -> None:
+    """Nothing was written; a snapshot ends with ``give_back``."""

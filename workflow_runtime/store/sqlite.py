@@ -23,7 +23,6 @@ from workflow_runtime.store.dialects import Bound, Conflict, Dialect, Row, State
 BUSY_SECONDS = 5.0  #: how long SQLite waits for another process before one attempt is given up
 BUSY_ATTEMPTS = 3
 WAL_PAUSE = 0.01  #: seconds between attempts to switch a new file to WAL, for which SQLite does not wait by itself
-CONNECTIONS = 64  #: callers bring their own threads, and hold a connection only while statements run
 
 _insert_timer = sqlite.insert(tables.timer).values({column.name: bindparam(column.name) for column in tables.timer.c})
 _master = sa.table("sqlite_master", sa.column("type"), sa.column("name"))
@@ -42,10 +41,7 @@ class Sqlite(Dialect):
         engine = sa.create_engine(
             sa.URL.create("sqlite+pysqlite", database=str(path)),
             connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
-            poolclass=sa.QueuePool,
-            pool_size=8,
-            max_overflow=CONNECTIONS - 8,
-            pool_timeout=BUSY_SECONDS * BUSY_ATTEMPTS,
+            poolclass=sa.NullPool,
             hide_parameters=True,
         )
         event.listen(engine, "connect", _pragmas(synchronous))
@@ -53,43 +49,68 @@ class Sqlite(Dialect):
         self.path = path
         self._clock = clock
         self._turn = threading.Lock()  # the writers of this process wait here in line instead of polling inside SQLite
+        self._idle: list[Any] = []  # connections in nobody's hand; never more than there were callers at once
         self._reading_back: dict[Statement, Statement] = {}
 
     def now(self) -> datetime:
         return self._clock()
 
-    @contextmanager
-    def write(self) -> Iterator[Transaction]:
-        with self.translated(), self._queued(), self.connected() as driver:
-            self._begin(driver)
-            yield Transaction(driver, self)
-            driver.commit()
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
 
-    @contextmanager
-    def migration(self) -> Iterator[sa.Connection]:
-        with self.translated(), self._queued(), self.engine.connect() as connection:
-            self._begin(connection.connection.dbapi_connection)
-            yield connection
-            connection.commit()
+    def take(self) -> Any:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            connection = self.engine.raw_connection()
+            connection.detach()
+            return connection.dbapi_connection
 
-    @contextmanager
-    def _queued(self) -> Iterator[None]:
+    def give_back(self, driver: Any) -> None:
+        try:
+            if driver.in_transaction:
+                driver.rollback()
+        except sqlite3.Error:  # of no use any more; what led here is being reported
+            driver.close()
+        else:
+            self._idle.append(driver)
+
+    def begin_write(self, driver: Any) -> None:
+        """Take the write lock at once: a transaction that begins by reading can fail later, and at once."""
         if not self._turn.acquire(timeout=BUSY_SECONDS * BUSY_ATTEMPTS):
             raise StoreUnavailable(f"the database {self.path} has been busy for {BUSY_SECONDS * BUSY_ATTEMPTS:.0f} s; repeat the call")
         try:
-            yield
-        finally:
+            _begin_immediate(driver)
+        except BaseException:
             self._turn.release()
+            raise
 
-    def _begin(self, driver: Any) -> None:
-        """Take the write lock at once: a transaction that begins by reading can fail later, and at once."""
-        for attempt in range(1, BUSY_ATTEMPTS + 1):
+    def end_write(self, driver: Any, commit: bool) -> None:
+        """A commit that fails is rolled back before the next writer begins."""
+        try:
+            if commit:
+                driver.commit()
+        finally:
             try:
-                driver.execute("BEGIN IMMEDIATE")
-                return
-            except sqlite3.OperationalError as error:
-                if attempt == BUSY_ATTEMPTS or not _is_busy(error):
-                    raise
+                driver.rollback()
+            finally:
+                self._turn.release()
+
+    def begin_snapshot(self, driver: Any) -> None:
+        driver.execute("BEGIN")
+
+    @contextmanager
+    def migration(self) -> Iterator[sa.Connection]:
+        with self.translated(), self.engine.connect() as connection, connection.begin():  # begun for SQLAlchemy, else Alembic commits
+            driver = connection.connection.dbapi_connection
+            self.begin_write(driver)
+            committed = False
+            try:
+                yield connection
+                committed = True
+            finally:
+                self.end_write(driver, committed)
 
     def guarded(self, transaction: Transaction, statement: Statement, values: Values, followers: Iterable[Step]) -> Row | None:
         returning = self._reading_back.get(statement)
@@ -140,6 +161,16 @@ class Sqlite(Dialect):
         if "no such table" in str(cause) or "no such column" in str(cause):
             return StoreUnavailable(f"the database {self.path} has not the tables of this version ({cause}); run wfr db upgrade")
         return StoreUnavailable(f"the database {self.path} cannot be used: {cause}; repeat the call when it is back")
+
+
+def _begin_immediate(driver: Any) -> None:
+    for attempt in range(1, BUSY_ATTEMPTS + 1):
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            if attempt == BUSY_ATTEMPTS or not _is_busy(error):
+                raise
 
 
 def _pragmas(synchronous: str) -> Callable[[Any, Any], None]:

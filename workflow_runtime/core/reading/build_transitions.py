@@ -132,9 +132,7 @@ class TransitionBuilder(Building):
     def fork(self, given: doc.TransitionDoc, path: Path) -> Fork | None:
         if given.fork is None:
             if given.subprocess is not None:
-                self.findings.error(
-                    "missing_key", "found 'subprocess' without 'fork', expected both", self.place((*path, "subprocess"))
-                )
+                self.findings.error("missing_key", "found 'subprocess' without 'fork', expected both", self.place((*path, "subprocess")))
             return None
         inner = given.subprocess or doc.SubprocessDoc.model_validate({})
         copied, copy_names = _strategy(inner.copying)
@@ -156,9 +154,7 @@ class TransitionBuilder(Building):
         """Copy and merge share one list of names in the vocabulary; two that differ cannot be kept."""
         said = [names for names in lists if names is not None]
         if any(names != said[0] for names in said):
-            self.findings.error(
-                "bad_value", "found different names in 'copy' and 'merge', expected one list for both", self.place(path)
-            )
+            self.findings.error("bad_value", "found different names in 'copy' and 'merge', expected one list for both", self.place(path))
         return self.words(said[0] if said else [], path)
 
 

@@ -172,8 +172,7 @@ class SchemeBuilder(Building):
         )
 
     def comment(self, name: str, given: doc.CommentDoc, path: Path) -> Comment:
-        style = {spelling.xml_name(key): text for key, text in given.__pydantic_extra__.items()}
-        return Comment(name=name, value=given.value, style=FrozenDict(style), **self.drawing(given, path))
+        return Comment(name=name, value=given.value, style=self.drawn(given.__pydantic_extra__, path), **self.drawing(given, path))
 
     def code_action(self, name: str, given: doc.CodeActionDoc, path: Path) -> CodeAction:
         parameters = tuple(

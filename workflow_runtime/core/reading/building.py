@@ -6,7 +6,7 @@ from typing import Any
 
 from workflow_runtime.core.frozen import EMPTY, FrozenDict
 from workflow_runtime.core.reading import document as doc
-from workflow_runtime.core.reading import spelling
+from workflow_runtime.core.reading import spelling, xml_text
 from workflow_runtime.core.reading.findings import Findings, near, quoted
 from workflow_runtime.core.reading.limits import check_name
 from workflow_runtime.core.reading.neutral import Neutral, Path
@@ -29,8 +29,16 @@ class Building:
         return {"place": self.place(path), "extra": FrozenDict(given.extra) if given.extra else EMPTY}
 
     def drawing(self, given: Any, path: Path) -> dict[str, Any]:
-        kept = {spelling.xml_name(key): text for key, text in (given.designer or {}).items()}
-        return {**self.element(given, path), "designer": FrozenDict(kept) if kept else EMPTY}
+        return {**self.element(given, path), "designer": self.drawn(given.designer or {}, (*path, "designer"))}
+
+    def drawn(self, given: dict[str, str], path: Path) -> Texts:
+        """Drawing attributes in their XML spelling. What XML could not hold would be lost there, so it is refused here."""
+        kept = {spelling.xml_name(key): text for key, text in given.items()}
+        for name, text in kept.items():
+            if not xml_text.is_attribute(name) and xml_text.kept_element(name, text) is None:
+                message = f"found the drawing attribute {quoted(name)}, expected a name that XML can spell; rename it"
+                self.findings.error("bad_name", message, self.place(path))
+        return FrozenDict(kept) if kept else EMPTY
 
     def provenance(self, given: dict[str, str] | None, path: Path, known: tuple[str, ...]) -> Texts:
         kept = {spelling.xml_name(key): text for key, text in (given or {}).items()}

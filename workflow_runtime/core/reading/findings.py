@@ -10,6 +10,7 @@ from workflow_runtime.core.scheme import Place
 from workflow_runtime.errors import LONGEST_QUOTE, Problem, SchemeError
 
 MOST_PROBLEMS = 100  #: a text with more errors is refused with these; nobody reads further
+_CONSEQUENCES = ("missing_key", "bad_name")  # of a missing attribute: told once
 
 
 def quoted(found: object) -> str:
@@ -37,6 +38,8 @@ class Findings:
 
     def error(self, code: str, message: str, place: Place | None = None, suggestion: str = "") -> None:
         line, column = place or (0, 0)
+        if code in _CONSEQUENCES and any(known.code == "missing_attribute" and (known.line, known.column) == (line, column) for known in self.errors):
+            return
         self.errors.append(Problem(code=code, message=message, path=self.path, line=line, column=column, suggestion=suggestion))
         if len(self.errors) >= MOST_PROBLEMS:
             self.refuse_if_any(f"the scheme has many problems, the first {MOST_PROBLEMS}:")
@@ -53,7 +56,8 @@ class Findings:
     def fatal(self, code: str, message: str, place: Place | None = None, suggestion: str = "") -> NoReturn:
         """An error after which the text cannot be read any further."""
         self.error(code, message, place, suggestion)
-        raise SchemeError(problems=tuple(self.errors))
+        self.refuse_if_any()
+        raise AssertionError("a fatal error is an error")
 
     def refuse_if_any(self, message: str | None = None) -> None:
         if self.errors:

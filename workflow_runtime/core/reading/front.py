@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from workflow_runtime.core.reading.findings import Findings
 from workflow_runtime.core.scheme import Scheme
-from workflow_runtime.errors import Problem, SchemeError
+from workflow_runtime.errors import Problem
 
 if TYPE_CHECKING:
     from workflow_runtime.core.reading.neutral import Neutral
@@ -99,7 +99,8 @@ def _read(source: str | bytes, form: Format, code: str | None, findings: Finding
     neutral = _neutral(source, form, findings)
     document = validated(neutral, findings)
     if document is None:
-        raise SchemeError(problems=tuple(findings.errors))
+        findings.refuse_if_any()
+        raise AssertionError("a document is refused with a reason")
     scheme = SchemeBuilder(neutral, findings).scheme(document, code)
     findings.refuse_if_any()
     return resolved(scheme, findings)

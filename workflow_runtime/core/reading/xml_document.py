@@ -163,8 +163,9 @@ class _Reading:
         if element.tag != "Comment":
             values = self.opened(element, path)
         else:  # inside a comment everything is drawing
-            inside = [child for child in element.children if child.tag != "Designer"]
-            values = self.opened(XmlElement(element.tag, element.attributes, [], "", element.place), path)
+            inside = [child for child in element.children if child.tag not in ("Designer", EXTRA)]
+            spelled = [child for child in element.children if child.tag == EXTRA]
+            values = self.opened(XmlElement(element.tag, element.attributes, spelled, "", element.place), path)
             for child in inside:
                 values[_free(f"@<{child.tag}>", values)] = emit(child).strip()
         self.designer(element, values)

@@ -15,6 +15,7 @@ from xml.sax.saxutils import escape, quoteattr
 from workflow_runtime.core.reading.findings import Findings
 from workflow_runtime.core.reading.limits import MAX_ATTRIBUTES, MAX_DEPTH, MAX_ELEMENTS, check_text
 from workflow_runtime.core.scheme import Place
+from workflow_runtime.errors import SchemeError
 
 OURS = "urn:workflow-runtime"  #: namespace of our additions
 _LAYOUT = " \t\r\n"
@@ -152,6 +153,27 @@ def _full(name: str) -> str:
 
 _ATTRIBUTE_SPACE = {"\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
 _NEEDS_CDATA = re.compile(r"[<>&\r]|^\s|\s$")
+
+
+_ATTRIBUTE = re.compile(r"(?:\{[^{}\s]+\})?[A-Za-z_][\w.-]*$", re.ASCII)
+_LETTERS = re.compile(r"[^\W\d][\w.-]*$")
+
+
+def kept_element(name: str, text: str) -> XmlElement | None:
+    """The element that a kept name such as ``<Grid>`` stands for; None when it stands for none."""
+    if not name.startswith("<"):
+        return None
+    try:
+        return parse(text.encode(), Findings(), is_text=True)
+    except SchemeError:
+        return None
+
+
+def is_attribute(name: str) -> bool:
+    """Whether XML can spell it as an attribute."""
+    if name.isascii() or not _LETTERS.match(name):
+        return _ATTRIBUTE.match(name) is not None and name != "xmlns"
+    return kept_element("<a>", f'<a {name}="" />') is not None  # other scripts: the parser knows the letters
 
 
 def emit(root: XmlElement) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 from workflow_runtime.core import types
 from workflow_runtime.core.reading import xml_text
-from workflow_runtime.core.reading.findings import Findings
 from workflow_runtime.core.reading.spelling import xml_date, xml_name
 from workflow_runtime.core.reading.xml_document import COPY_WORDS, MERGE_WORDS, STYLED
 from workflow_runtime.core.reading.xml_shapes import EXTRA, ours, shape_of
@@ -18,7 +16,6 @@ from workflow_runtime.errors import ParameterError, SchemeError
 
 Values = dict[str, Any]
 
-_ATTRIBUTE = re.compile(r"(?:\{[^{}\s]+\})?[A-Za-z_][\w.-]*$", re.ASCII)
 # Written even where they are the default: other tools of this format always write them.
 _EXPLICIT: dict[str, Values] = {
     "Actor": {"rule": "", "value": ""},
@@ -73,13 +70,10 @@ def _put_kept(element: XmlElement, texts: dict[str, str]) -> None:
 
 
 def _put_one(element: XmlElement, name: str, text: str) -> bool:
-    if name.startswith("<"):
-        try:
-            element.children.append(xml_text.parse(text.encode(), Findings(), is_text=True))
-        except SchemeError:
-            return False
+    if (child := xml_text.kept_element(name, text)) is not None:
+        element.children.append(child)
         return True
-    if not _ATTRIBUTE.match(name) or name.startswith(("xmlns", "xml:")) or name in element.attributes:
+    if not xml_text.is_attribute(name) or name in element.attributes:
         return False
     element.attributes[name] = text
     return True

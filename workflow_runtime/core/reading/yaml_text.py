@@ -19,12 +19,13 @@ from workflow_runtime.core.scheme import Place
 
 _TAG = "tag:yaml.org,2002:"
 _NOT_A_NUMBER = re.compile(r"[-+]?\.(?:nan|inf)$", re.IGNORECASE)
-PLAIN_FLOAT = re.compile(r"-?[0-9]{1,18}\.[0-9]{1,18}$")
+_WORD = re.compile(r"[^\s,\[\]{}\0]*")
+_FLOAT = re.compile(r"-?[0-9]{1,18}\.[0-9]{1,18}$")
 _BARE_WORDS = (
     ("null", re.compile(r"(?:null|~|)$"), ["n", "~", ""]),
     ("bool", re.compile(r"(?:true|false)$"), ["t", "f"]),
     ("int", re.compile(r"(?:0|-?[1-9][0-9]{0,17})$"), [*"-0123456789"]),
-    ("float", PLAIN_FLOAT, [*"-0123456789"]),
+    ("float", _FLOAT, [*"-0123456789"]),
 )
 
 
@@ -47,14 +48,29 @@ class _GuardedLoader(yaml.SafeLoader):
             self.refuse("too_deep", f"found a nesting deeper than {MAX_DEPTH}", self.get_mark())
         super().fetch_flow_collection_start(token)
 
+    def fetch_tag(self) -> None:
+        """Here, not in the composer: what is forbidden is refused before the value behind it is scanned."""
+        self.refuse("tag_forbidden", f"found the tag {quoted(self.word())}, expected a value without a tag", self.get_mark())
+
+    def fetch_anchor(self) -> None:
+        self.refuse("alias_forbidden", f"found the anchor {quoted(self.word())}, expected the value alone; write it out where it is meant", self.get_mark())
+
+    def fetch_alias(self) -> None:
+        self.refuse("alias_forbidden", f"found the alias {quoted(self.word())}, expected the value itself; write it out", self.get_mark())
+
+    def fetch_plain(self) -> None:
+        if len(word := self.word()) > MAX_TEXT:  # the scanner takes its time over each character
+            self.refuse("too_large", f"found a value of {len(word):,} characters, expected at most {MAX_TEXT:,}", self.get_mark())
+        super().fetch_plain()
+
+    def word(self) -> str:
+        match = _WORD.match(self.buffer, self.pointer)
+        return match[0] if match else ""
+
     def compose_node(self, parent: Any, index: Any) -> Any:
-        event = self.peek_event()
+        event = self.peek_event()  # type: ignore[no-untyped-call]
         self.depth += 1
         self.nodes += 1
-        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-            self.refuse("alias_forbidden", "found an anchor or alias (& or *), expected the value itself; write it out", event.start_mark)
-        if getattr(event, "tag", None) is not None:
-            self.refuse("tag_forbidden", f"found the tag {quoted(event.tag)}, expected a value without a tag", event.start_mark)
         if self.depth > MAX_DEPTH:
             self.refuse("too_deep", f"found a nesting deeper than {MAX_DEPTH}", event.start_mark)
         if self.nodes > MAX_NODES:

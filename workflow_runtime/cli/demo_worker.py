@@ -1,0 +1,80 @@
+"""The worker of the demo: a server in a process of its own, made to be killed.
+
+``python -m workflow_runtime.cli.demo_worker FOLDER ORDERS`` makes that many orders, all at once, and works
+until its standard input ends; with 0 orders it only does what recovery finds.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workflow_runtime.cli.demo_ledger import Ledger
+from workflow_runtime.core.process import ProcessStatus
+from workflow_runtime.core.restoring import InterruptedProcess, IProcessRestorer, RestoreDecision
+
+if TYPE_CHECKING:
+    from workflow_runtime.engine.steps import ActionContext
+    from workflow_runtime.runtime import WorkflowRuntime
+
+SCHEME = "Order"
+
+
+class ResumePayment(IProcessRestorer):
+    """The provider deduplicates on the key, so an interrupted payment may be asked for again with the same key."""
+
+    name = "demo.ResumePayment"
+
+    def need_custom_restore(self, scheme_code: str, status: ProcessStatus) -> bool:
+        return scheme_code == SCHEME
+
+    def get_custom_restore_decision(self, process: InterruptedProcess) -> RestoreDecision:
+        return RestoreDecision.resume().because("the provider deduplicates on the key")
+
+
+def url_of(folder: Path) -> str:
+    return f"sqlite:///{folder / 'workflow.db'}"
+
+
+def order_name(number: int) -> str:
+    return f"order-{number:02}"
+
+
+def build(folder: Path) -> WorkflowRuntime:
+    """The runtime of the worker: the order scheme, its two actions, one restorer."""
+    from workflow_runtime.runtime import WorkflowRuntime
+
+    ledger = Ledger(folder / "ledger.db")
+
+    def charge_payment(ctx: ActionContext, amount: str | None) -> None:
+        ctx.step("payment", ledger.pay, ctx.idempotency_key, ctx.parameters["Order"], int(amount or 0))
+
+    def ship_order(ctx: ActionContext, parameter: str | None) -> None:
+        ctx.parameters["Shipped"] = True
+
+    actions = {"ChargePayment": charge_payment, "ShipOrder": ship_order}
+    scheme = resources.files("workflow_runtime.schemes") / "order.yaml"
+    runtime = WorkflowRuntime(url_of(folder)).with_actions(actions).with_process_restorer(ResumePayment()).as_single_server("worker-1")
+    return runtime.add_scheme(scheme.read_text(encoding="utf-8"))
+
+
+def place(runtime: WorkflowRuntime, number: int) -> None:
+    """One order; ends when it is delivered."""
+    runtime.create_instance(SCHEME, parameters={"Order": order_name(number), "Amount": 10 * number})
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches parent and child: the parent decides
+    folder, orders = Path(sys.argv[1]), int(sys.argv[2])
+    with build(folder) as runtime:
+        for number in range(1, orders + 1):
+            threading.Thread(target=place, args=(runtime, number), daemon=True).start()
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""What history tells: the rows of arrivals, failures and everything else that happens to a process.
+
+Law: a row is made from the process as it stands after it, and carries the next ``seq``; whoever takes the row
+into a change sets ``last_seq`` to it. Only MOVED rows change the activity.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from workflow_runtime.core.process import EntryKind, ErrorInfo, HistoryEntry, Process, ProcessStatus, Trigger, TriggerKind, Walk
+from workflow_runtime.core.scheme import Activity, Classifier, Transition
+
+
+def note(
+    process: Process,
+    kind: EntryKind,
+    *,
+    now: datetime,
+    server: str | None = None,
+    trigger: Trigger | None = None,
+    actor: str | None = None,
+    reason: str | None = None,
+    error: ErrorInfo | None = None,
+    walk: Walk | None = None,
+) -> HistoryEntry:
+    """A history row about a process that did not move; ``process`` is as it stands after it, ``walk`` by default its own."""
+    walk = walk or process.walk
+    return HistoryEntry(
+        process_id=process.id,
+        seq=process.last_seq + 1,
+        kind=kind,
+        at=now,
+        from_activity=process.activity,
+        to_activity=process.activity,
+        from_state=process.state,
+        to_state=process.state,
+        status=process.status,
+        trigger=trigger or (walk.trigger if walk else Trigger(TriggerKind.OPERATOR)),
+        transition=walk.transition if walk and trigger is None else "",
+        identity=walk.identity if walk else None,
+        impersonated_identity=walk.impersonated_identity if walk else None,
+        actor=actor,
+        reason=reason,
+        walk_id=walk.id if walk else "",
+        server=server,
+        error=error,
+    )
+
+
+def failed(after: Process, error: ErrorInfo, walk: Walk | None, server: str | None, now: datetime) -> HistoryEntry:
+    """Who set the failed walk going stands in the row: an operator with the reason too."""
+    walk = walk or after.walk
+    actor, reason = (walk.actor, walk.reason) if walk else (None, None)
+    return note(after, EntryKind.FAILED, server=server, now=now, error=error, walk=walk, actor=actor, reason=reason)
+
+
+def moved(before: Process, after: Process, walk: Walk, transition: Transition | None, activity: Activity, server: str | None, now: datetime) -> HistoryEntry:
+    """The row of an arrival."""
+    return HistoryEntry(
+        process_id=before.id,
+        seq=before.last_seq + 1,
+        kind=EntryKind.MOVED,
+        at=now,
+        from_activity=before.activity,
+        to_activity=after.activity,
+        from_state=before.state,
+        to_state=after.state,
+        status=ProcessStatus.FINALIZED if activity.is_final else ProcessStatus.RUNNING,
+        trigger=walk.trigger,
+        transition=walk.transition,
+        classifier=transition.classifier if transition else Classifier.NOT_SPECIFIED,
+        identity=walk.identity,
+        impersonated_identity=walk.impersonated_identity,
+        actor=walk.actor,
+        reason=walk.reason,
+        walk_id=walk.id,
+        server=server,
+        started_at=walk.started_at,
+        is_final=activity.is_final,
+    )
