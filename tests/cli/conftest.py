@@ -12,6 +12,7 @@ from wfr_calls import APP, DECLINED, DELIVERED, ORDER, RESTING, Shop
 
 from workflow_runtime import ActionFailed, WorkflowRuntime
 
+
 @pytest.fixture(scope="session")
 def stocked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The database is made once and copied for each test."""

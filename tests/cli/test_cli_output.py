@@ -94,10 +94,11 @@ def test_a_terminal_gets_a_table_without_markup_or_control_characters(monkeypatc
 
 
 def test_a_narrow_terminal_folds_and_cuts_nothing_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setenv("COLUMNS", "42")
     drawn = Terminal()
     monkeypatch.setattr("sys.stdout", drawn)
     TABLE.show(ROWS[:1], Output.TABLE)
+    assert str(ID) in drawn.getvalue()
     assert "…" not in drawn.getvalue()
 
 
@@ -141,7 +142,7 @@ def test_words_keep_their_lines_and_lose_control_characters(capsys: pytest.Captu
 
 def test_an_encoding_that_knows_less_fails_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     class Ascii(Terminal):
-        encoding = "ascii"  # type: ignore[assignment]
+        encoding = "ascii"
 
     narrow = Ascii()
     monkeypatch.setattr("sys.stdout", narrow)

@@ -104,7 +104,7 @@ LARGE: dict[str, tuple[str, str]] = {
     "B48 xml": ("xml('<Activities>' + '<Activity Name=\"a\"/>' * 2001 + '</Activities>')", "too_large too_many"),
     "B48 json": ("'{\"scheme\": \"x\", \"activities\": [' + ','.join(['{}'] * 1000000) + ']}'", "too_large too_many"),
     "B48 million": ("xml('<Activities>' + '<Activity Name=\"a\"/>' * 1000000 + '</Activities>')", "too_large too_many"),
-    "many keys": ("'{' + ','.join(f'\"k{i}\": 1' for i in range(100000)) + '}'", "unknown_key"),
+    "many keys": ("'{' + ','.join(f'\"k{i}\": 1' for i in range(20000)) + '}'", "unknown_key"),
 }
 
 PREAMBLE = f"""
@@ -198,7 +198,7 @@ print(len(scheme.transitions))
 @pytest.mark.parametrize("form", ["JSON", pytest.param("YAML", marks=pytest.mark.slow)])
 def test_a_scheme_at_the_limits_is_read(form: str) -> None:
     """2,000 activities and 10,000 transitions with drawing data, commands, conditions and rights."""
-    done = run_guarded(BIG.replace("FORM", form), seconds=60 if form == "JSON" else 180)  # read, written and read again
+    done = run_guarded(BIG.replace("FORM", form), seconds=180)  # read, written and read again
     assert (done.returncode, done.stdout.strip()) == (0, "10000"), done.stderr[-2000:]
 
 

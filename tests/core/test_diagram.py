@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,13 @@ NASTY = 'a"b\\c;d#e\nf:g<h>[i]{j}%%k'
 
 def scheme_of(*names: str) -> Scheme:
     activities = tuple(Activity(name=name, is_initial=place == 0, is_final=place == len(names) - 1) for place, name in enumerate(names))
-    transitions = tuple(Transition(name=f"t{a}", source=a, target=b) for a, b in zip(names, names[1:], strict=False))
+    transitions = tuple(Transition(name=f"t{a}", source=a, target=b) for a, b in pairwise(names))
     return Scheme(code="Drawn", activities=activities, transitions=transitions)
 
 
 @pytest.mark.parametrize(
-    ("format", "arrow", "state"), [(DiagramFormat.MERMAID, " --> a", '    state "'), (DiagramFormat.DOT, " -> a", "penwidth"), (DiagramFormat.TEXT, " -> ", "  ")]
+    ("format", "arrow", "state"),
+    [(DiagramFormat.MERMAID, " --> a", '    state "'), (DiagramFormat.DOT, " -> a", "penwidth"), (DiagramFormat.TEXT, " -> ", "  ")],
 )
 def test_every_transition_is_one_arrow(format: DiagramFormat, arrow: str, state: str) -> None:
     lines = draw(ORDER, format).splitlines()
@@ -33,12 +35,7 @@ def test_every_transition_is_one_arrow(format: DiagramFormat, arrow: str, state:
 
 def test_mermaid_as_a_person_reads_it() -> None:
     assert draw(scheme_of("Begin", "End"), DiagramFormat.MERMAID) == (
-        "stateDiagram-v2\n"
-        '    state "Begin" as a1\n'
-        '    state "End" as a2\n'
-        "    [*] --> a1\n"
-        "    a1 --> a2 : auto\n"
-        "    a2 --> [*]\n"
+        'stateDiagram-v2\n    state "Begin" as a1\n    state "End" as a2\n    [*] --> a1\n    a1 --> a2 : auto\n    a2 --> [*]\n'
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from little_schemes import END, HERE, OTHERWISE, START, asks, check, clock, codes, only, scheme, way, when
 
 from workflow_runtime.core.problems import problems
-from workflow_runtime.core.scheme import Command, CommandInput, Condition, ConditionType, Missed, ParameterSpec, Purpose, TimerSpec, TimerType
+from workflow_runtime.core.scheme import Activity, Command, CommandInput, Condition, ConditionType, Missed, ParameterSpec, Purpose, Scheme, TimerSpec, TimerType
 from workflow_runtime.errors import Problem, TimerValueError
 
 AMOUNT = ParameterSpec(name="Amount", type="decimal", purpose=Purpose.PERSISTENCE)
@@ -195,3 +195,13 @@ def test_a_default_for_an_undeclared_parameter_is_told_once() -> None:
 
 def test_the_type_of_a_condition_decides_what_is_read() -> None:
     assert conditioned(Condition(type=ConditionType.ACTION, name="ready", expression="no expression at all")) == ()
+
+
+def test_a_timer_value_for_a_plugin_is_a_warning_where_a_plugin_may_translate_it() -> None:
+    timer = TimerSpec(name="remind", type=TimerType.INTERVAL, value="next sprint")
+    scheme = Scheme(code="S", activities=(Activity(name="A", is_initial=True),), timers=(timer,))
+
+    def severities(**options: bool) -> set[str]:
+        return {p.severity for p in problems(scheme, **options) if p.code == "bad_interval"}
+
+    assert (severities(), severities(custom_timer_values=True)) == ({"error"}, {"warning"})

@@ -91,15 +91,12 @@ def test_an_id_can_be_chosen_once(bench: Bench) -> None:
     runtime, _ = started(bench)
     mine = uuid4()
     assert runtime.create_instance("Order", process_id=str(mine), parameters={"a": 1}).id == mine
-    for again in range(2):
-        with pytest.raises(ProcessAlreadyExists, match=str(mine)):
-            runtime.create_instance("Order", process_id=mine, parameters={"a": 2})
-        assert runtime.get_process(mine).parameters["a"] == 1
-        if not again:
-            runtime.delete_process(mine, **WHO)
-            with pytest.raises(ProcessAlreadyExists, match="deleted"):
-                runtime.create_instance("Order", process_id=mine)
-            break
+    with pytest.raises(ProcessAlreadyExists, match=str(mine)):
+        runtime.create_instance("Order", process_id=mine, parameters={"a": 2})
+    assert runtime.get_process(mine).parameters["a"] == 1
+    runtime.delete_process(mine, **WHO)
+    with pytest.raises(ProcessAlreadyExists, match="deleted"):
+        runtime.create_instance("Order", process_id=mine)
 
 
 # ------------------------------------------------------------------ refused: nothing is written

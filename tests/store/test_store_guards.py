@@ -189,10 +189,11 @@ def test_deleting_takes_timers_and_journal_and_leaves_history_and_decision(store
 
 def test_in_a_batch_a_lost_row_takes_nothing_from_the_others(store: Store) -> None:
     first, second, third = (put(store, process()) for _ in range(3))
-    batch = [claim(first), claim(replace(second, token=1), arm=(timer(),)), arrival(third)]
+    batch = [claim(first), claim(replace(second, token=1), arm=(timer(),), entries=(entry(second),)), arrival(third)]
     assert [applied.outcome for applied in store.apply_all(batch)] == [Outcome.APPLIED, Outcome.LOST, Outcome.APPLIED]
     assert loaded(store, second) == second
-    assert store.timers(second.id) == ()
+    assert (store.timers(second.id), rows_of(store, tables.history, second.id)) == ((), [])
+    assert len(rows_of(store, tables.history, third.id)) == 1
     assert loaded(store, third) == batch[2].result
     assert store.apply_all([]) == []
 

@@ -56,6 +56,14 @@ def test_without_an_incarnation_nothing_is_mine(store: Store) -> None:
     assert store.orphans(me=None) == []
 
 
+def test_when_nobody_lives_every_owner_is_gone(store: Store) -> None:
+    """A client that holds the lock of the file knows more than the server rows say."""
+    theirs = put(store, process(status=S.RUNNING, owner="other"))
+    put(store, process(status=S.RUNNING), arm=(retry(),))
+    put(store, process())
+    assert store.orphans(me=None, nobody_lives=True) == [theirs]
+
+
 def test_orphans_come_longest_untouched_first_and_page_by_page(store: Store) -> None:
     moments = [3, 1, 2, 1, 1]
     subjects = [put(store, process(status=S.RUNNING, owner="gone", updated_at=NOW + timedelta(seconds=s))) for s in moments]

@@ -25,7 +25,7 @@ from pathlib import Path
 __all__ = ["Counts", "Ledger"]
 
 MOMENT = 0.1  #: seconds that a payment takes, before it is booked and again before it is answered
-LOOK = 0.02  #: seconds between two looks at whether the provider is still held
+LOOK = 0.1  #: seconds between two looks at whether the provider is still held
 PATIENCE = 60.0  #: seconds after which a held request is given up
 
 _TABLES = """

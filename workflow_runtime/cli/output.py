@@ -162,8 +162,8 @@ def _rich_table(titles: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
     from rich.text import Text
 
     table = RichTable(box=None, pad_edge=False, header_style="bold")
-    for title in titles:
-        table.add_column(title, overflow="fold")
+    for place, title in enumerate(titles):
+        table.add_column(title, overflow="fold", no_wrap=place == 0)  # the first column is what is copied
     for row in cells:
         table.add_row(*(Text(cell) for cell in row))  # Text: square brackets in a value are no markup
     Console(file=sys.stdout).print(table)

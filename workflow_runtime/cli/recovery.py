@@ -69,11 +69,9 @@ def run(call: Call, wait: bool) -> None:
     """Decide now about all that dead servers left. Starts a server, so none may hold the database."""
     with call.server() as runtime:
         done = runtime.recover(wait=wait)
-        report = _found(runtime, done.id) if done else None
-    if report is not None:
+        report = _found(runtime, done.id) if done.owned else done
+    if report.owned or call.output is not Output.TABLE:
         _show(report, call.output)
-    elif call.output is Output.JSON:
-        write("null")
     else:
         say(NOTHING)
 

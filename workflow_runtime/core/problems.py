@@ -48,12 +48,18 @@ PREDEFINED = "Predefined"  #: the rule of an actor that the host supplies
 
 
 def problems(
-    scheme: Scheme, names: Names | None = None, *, cron: CronNext | None = None, external_parameters: bool = False, ignore_missing_actions: bool = False
+    scheme: Scheme,
+    names: Names | None = None,
+    *,
+    cron: CronNext | None = None,
+    external_parameters: bool = False,
+    ignore_missing_actions: bool = False,
+    custom_timer_values: bool = False,
 ) -> tuple[Problem, ...]:
     """Everything found, in the order of the text. ``names=None`` leaves registered names unchecked, ``cron=None`` cron patterns.
 
     With ``external_parameters`` expressions may use names that nobody declares; with ``ignore_missing_actions``
-    an unregistered action is a warning. Nothing is raised, whatever the scheme says.
+    an unregistered action is a warning, with ``custom_timer_values`` a value that only a plugin may understand. Nothing is raised, whatever the scheme says.
     """
     findings = chain(
         _initial(scheme),
@@ -63,7 +69,7 @@ def problems(
         _registered(scheme, names, ignore_missing_actions) if names else (),
         _conditions(scheme),
         _expression_names(scheme) if not external_parameters else (),
-        _timers(scheme, cron),
+        _timers(scheme, cron, custom_timer_values),
         _values(scheme),
         reachability(scheme),
     )
@@ -299,7 +305,7 @@ def _used_names(source: str, known: frozenset[str]) -> Iterable[str]:
 # Values
 
 
-def _timers(scheme: Scheme, cron: CronNext | None) -> Iterator[Finding]:
+def _timers(scheme: Scheme, cron: CronNext | None, custom: bool) -> Iterator[Finding]:
     for timer in scheme.timers:
         if reads_as_interval(timer):
             message = f"timer {quoted(timer.name)} is of type Time and has the interval {quoted(timer.value)}; it is read as type Interval, so write that"
@@ -308,7 +314,7 @@ def _timers(scheme: Scheme, cron: CronNext | None) -> Iterator[Finding]:
             check_timer(timer, cron)
         except TimerValueError as error:
             if error.code != NOT_SUPPORTED:
-                yield Finding(timer, error.code, f"timer {quoted(timer.name)}: {error.message}")
+                yield Finding(timer, error.code, f"timer {quoted(timer.name)}: {error.message}", "warning" if custom else "error")
 
 
 def _values(scheme: Scheme) -> Iterator[Finding]:

@@ -515,8 +515,8 @@ def _by_name(elements: tuple[N, ...]) -> dict[str, N]:
     return {element.name: element for element in reversed(elements)}
 
 
-# Drawing, labels and provenance: two texts that differ in nothing else are the same version.
-_LEFT_OUT = frozenset({"designer", "comments", "localization", "provenance", "comment"})
+# Drawing, labels, provenance and foreign attributes: two texts that differ in nothing else are the same version.
+_LEFT_OUT = frozenset({"designer", "comments", "localization", "provenance", "comment", "extra"})
 
 
 def canonical(scheme: Scheme) -> str:

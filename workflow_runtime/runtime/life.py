@@ -293,6 +293,7 @@ def check(scheme: Scheme, engine: Engine) -> list[Problem]:
         cron=cron_next,
         external_parameters=bool(engine.catalogue.external_parameters),
         ignore_missing_actions=engine.settings.ignore_missing_execution_items,
+        custom_timer_values=bool(engine.catalogue.timer_values),
     )
     return [*found, *unsupported(scheme, names)]
 

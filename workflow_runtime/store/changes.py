@@ -18,7 +18,7 @@ by strangers: no guarded write sets them, except that coming to rest clears the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from itertools import product
@@ -108,6 +108,7 @@ _INSERT_PROCESS = _insert(_process)
 _INSERT_HISTORY = _insert(tables.history, "id")
 _INSERT_JOURNAL = _insert(tables.journal, "id")
 _INSERT_DECISION = _insert(tables.decision, "id")
+_APPENDED = frozenset({_INSERT_HISTORY, _INSERT_DECISION})  #: nothing else in a change depends on these rows
 _OF_PROCESS = _timer.c.process_id == bindparam("process_id")
 _IS_TIMER = _timer.c.kind == sa.literal_column(f"'{TimerKind.TIMER.value}'")
 _DROP_NAMED = sa.delete(_timer).where(_OF_PROCESS, _IS_TIMER, _timer.c.name == bindparam("name"))
@@ -133,7 +134,7 @@ class Plan:
     change: Change
     statement: Statement
     values: rows.Values
-    followers: list[Step]
+    followers: Sequence[Step]
     shape: Shape | None = None  #: None: a creation, which has no guard
 
 
@@ -161,6 +162,20 @@ def run(transaction: Transaction, planned: Plan) -> Applied:
         return Applied(Outcome.APPLIED, _readable_cancel(found[0]), found[1])
     flagged = planned.shape.unflagged and transaction.row(_GUARDED[planned.shape._replace(unflagged=False)], planned.values)
     return FLAGGED if flagged else LOST
+
+
+def run_all(transaction: Transaction, planned: Sequence[Plan]) -> list[Applied]:
+    """Each row is guarded on its own. Rows that are only appended wait, so that those of all changes go in together."""
+    appended: dict[Statement, list[Any]] = {}
+    outcomes = []
+    for plan in planned:
+        outcomes.append(run(transaction, replace(plan, followers=[step for step in plan.followers if step[0] not in _APPENDED])))
+        if outcomes[-1].outcome is Outcome.APPLIED:
+            for statement, values in plan.followers:
+                if statement in _APPENDED:
+                    appended.setdefault(statement, []).extend(values)
+    transaction.follow(appended.items())
+    return outcomes
 
 
 def _create(transaction: Transaction, planned: Plan) -> Applied:

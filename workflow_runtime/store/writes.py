@@ -140,7 +140,7 @@ class Store:
         """Many changes in one transaction, each guarded on its own: a lost one takes nothing from the others."""
         planned = [changes.plan(change, self._me, self.dialect) for change in batch]
         with self.dialect.write() as transaction:
-            return [changes.run(transaction, plan) for plan in planned]
+            return changes.run_all(transaction, planned)
 
     def request_cancel(self, process_id: UUID, request: CancelRequest) -> bool:
         """Outside the guard, without a new revision; False unless the process is Running and has an owner."""

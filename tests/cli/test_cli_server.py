@@ -1,0 +1,116 @@
+"""``wfr server``: ready, draining, ending by signals; and what may be said of a server from outside."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from wfr_calls import Shop, wfr
+
+from workflow_runtime import Server
+from workflow_runtime.cli.server import condition
+
+NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
+
+#: Its action tells that it has begun, and takes longer than anybody waits.
+SLOW = """
+import threading
+from workflow_runtime import WorkflowRuntime
+
+runtime = WorkflowRuntime().with_schemes({order!r}).as_single_server("slow")
+
+
+@runtime.action("ChargePayment")
+def charge(ctx, amount):
+    print("charging", flush=True)
+    threading.Event().wait(60)
+
+
+@runtime.action("ShipOrder")
+def ship(ctx, parameter):
+    ...
+"""
+
+
+@contextmanager
+def server(shop: Shop, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """``wfr server run`` that has said that it is ready; killed at the end, if it still lives."""
+    command = [sys.executable, "-m", "workflow_runtime", "server", "run", *arguments]
+    with subprocess.Popen(command, cwd=shop.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("ready: ")
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_server_takes_up_what_an_operator_left_and_ends_on_sigterm(shop: Shop) -> None:
+    wfr("process", "set-activity", shop.resting, "--to", "Ship", "--reason", "INC-77", "--yes")
+    with server(shop, "--app", "shopapp:runtime", "--single", "--name", "till") as process:
+        (row,) = wfr("server", "list", "-o", "json").json
+        assert (row["name"], row["mode"], row["pid"]) == ("till", "single", process.pid)
+        assert wfr("server", "list").lines[1].split()[-1] == "alive"
+        while shop.status(shop.resting) == "Running":
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        _, words = process.communicate(timeout=60)
+    assert process.returncode == 0, words
+    assert "SIGTERM: handing work back" in words
+    assert shop.status(shop.resting) == "Finalized"
+    assert wfr("server", "list", "-o", "ids").lines == []
+
+
+def test_ctrl_c_drains_and_then_ends_by_the_signal(shop: Shop) -> None:
+    with server(shop) as process:
+        process.send_signal(signal.SIGINT)
+        _, words = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
+    assert words.rstrip().endswith("stopped")
+    assert wfr("server", "list", "-o", "ids").lines == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_second_signal_ends_at_once(shop: Shop) -> None:
+    from wfr_calls import ORDER
+
+    (shop.folder / "slowapp.py").write_text(SLOW.format(order=ORDER))
+    wfr("process", "set-activity", shop.resting, "--to", "Charge", "--reason", "INC-77", "--yes")
+    with server(shop, "--app", "slowapp") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "charging\n"
+        process.send_signal(signal.SIGTERM)
+        while "handing work back" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=5)
+    assert process.returncode == -signal.SIGTERM
+    assert shop.status(shop.resting) == "Running"
+    (left,) = wfr("recovery", "plan", "-o", "ids", "--app", "shopapp").lines
+    assert left == shop.resting
+
+
+def test_a_name_needs_to_know_the_mode_of_an_application(shop: Shop) -> None:
+    assert wfr("server", "run", "--app", "shopapp", "--name", "till").code == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, "alive"),
+        ({"draining": True}, "draining"),
+        ({"lease_until": NOW - timedelta(seconds=1)}, "silent"),
+        ({"dead_at": NOW, "lease_until": NOW - timedelta(seconds=1)}, "dead"),
+    ],
+)
+def test_conditions(more: dict[str, object], expected: str) -> None:
+    facts: dict[str, object] = {"lease_until": NOW + timedelta(seconds=5), "last_beat_at": NOW, "started_at": NOW} | more
+    seen = Server(id="a", name="n", host="h", pid=1, version="0", mode="multi", **facts)  # type: ignore[arg-type]
+    assert condition(seen, NOW) == expected
