@@ -17,8 +17,6 @@ ROOT = Path(__file__).parent.parent
 SOURCES = ("workflow_runtime", "plugins", "schemes", "setup.cfg", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE")
 FOLDERS = {"plugins": "workflow_runtime.plugins", "schemes": "workflow_runtime.schemes"}  #: as package_dir says
 
-pytestmark = pytest.mark.xdist_group("packaging")
-
 
 @pytest.fixture(scope="module")
 def setup() -> ConfigParser:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -123,7 +124,9 @@ class Trade:
         def act(ctx: ActionContext, parameter: str | None) -> None:
             if name == "Wrap" and self.barrier is not None:
                 self.barrier.wait(30)
-                os.kill(os.getpid(), 9)
+                os.kill(os.getpid(), signal.SIGKILL)
+            if name == "Wrap" and ctx.parameters.get("Poison"):
+                os.kill(os.getpid(), signal.SIGKILL)
             if name == "Wrap" and ctx.parameters.get("Fail"):
                 raise ValueError("no paper left")
             if name == "Weigh" and ctx.parameters.get("Drain"):
@@ -201,9 +204,9 @@ def recovery(server: Trade) -> None:
     server.runtime.recover(wait=True)
 
 
-def left_behind(server: Trade, count: int = 3) -> None:
+def left_behind(server: Trade, count: int = 3, **first: Any) -> None:
     """Dies with ``count`` processes in the middle of an activity, by itself."""
-    ids = [server.create(number) for number in range(1, count + 1)]
+    ids = [server.create(number, **first if number == 1 else {}) for number in range(1, count + 1)]
     server.barrier = threading.Barrier(count)
     threads = [threading.Thread(target=server.command, args=(one, "Pack")) for one in ids]
     for thread in threads:
@@ -217,4 +220,9 @@ def left_alone(server: Trade) -> None:
     left_behind(server, 1)
 
 
-SCRIPTS: dict[str, Callable[[Trade], None]] = {one.__name__: one for one in (life, verbs, recovery, left_behind, left_alone)}
+def poisoned(server: Trade) -> None:
+    """The same with three, of which the first kills every server that executes it."""
+    left_behind(server, 3, Poison=True)
+
+
+SCRIPTS: dict[str, Callable[[Trade], None]] = {one.__name__: one for one in (life, verbs, recovery, left_behind, left_alone, poisoned)}

@@ -280,7 +280,6 @@ def test_the_values_of_an_action_are_its_own_copy(bench: Bench) -> None:
 
     def keep(ctx: Any, parameter: str | None) -> None:
         kept.append(ctx.parameters)
-        ctx.process.parameters["List"]
 
     def late(ctx: Any, parameter: str | None) -> None:
         kept[0]["List"].append("late")

@@ -10,7 +10,7 @@ from bench import WHO, Bench, engine_of, history, last, path_of, told
 from test_actions import text
 
 from workflow_runtime import ErrorDecision, Process, ProcessStatus, WorkflowRuntime, hookimpl
-from workflow_runtime.errors import ActionFailed, ExecutionError, Fenced, SchemeError, StoreUnavailable
+from workflow_runtime.errors import ActionFailed, Fenced, StoreUnavailable
 
 
 class Trouble:
@@ -213,9 +213,8 @@ def taken_over(bench: Bench) -> Callable[[Any, Any], Any]:
 
 @pytest.mark.parametrize("parameter", ["", "swallow", "raise"])
 def test_who_was_taken_over_writes_nothing_more(bench: Bench, parameter: str) -> None:
-    trouble, listener = Trouble(ErrorDecision.suppressed()), Listener()
+    trouble = Trouble(ErrorDecision.suppressed())
     runtime = bench(text(f"{{Take: '{parameter}'}}" if parameter else "Take", "Note"), actions={"Take": taken_over(bench)}, plugin=trouble)
-    del listener
     process = runtime.create_instance("S")
     with pytest.raises(Fenced):
         runtime.execute_command(process.id, "go")
@@ -253,12 +252,6 @@ def test_a_listener_that_raises_breaks_nothing(bench: Bench, caplog: pytest.LogC
     runtime = bench(text("Note"), plugin=Broken())
     assert runtime.execute_command(runtime.create_instance("S").id, "go").process.activity == "Next"
     assert "process_activity_changed" in caplog.text
-
-
-def test_the_loop_guard_is_an_execution_error_too(bench: Bench) -> None:
-    assert issubclass(ActionFailed, ExecutionError)
-    with pytest.raises(SchemeError, match="never rest"):
-        bench(text("Note").replace("{from: Next, to: End, on: {command: out}}", "{from: Next, to: Work}"))
 
 
 def test_resumed_by_a_person_who_stands_in_the_failure_too(bench: Bench) -> None:

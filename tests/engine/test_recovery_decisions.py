@@ -13,6 +13,7 @@ from orphanage import FINISHING, GREETING, PAYING, SCHEME, SENDING, Answer, Orph
 from workflow_runtime.core.process import EntryKind, ProcessStatus, TriggerKind
 from workflow_runtime.core.restoring import DecisionKind, RestoreDecision
 from workflow_runtime.errors import ProcessNotFound
+from workflow_runtime.runtime import WorkflowRuntime
 
 ERROR, TERMINATED, IDLED = ProcessStatus.ERROR, ProcessStatus.TERMINATED, ProcessStatus.IDLED
 RESUME, RERUN = RestoreDecision.resume(), RestoreDecision.run_from_current_activity()
@@ -105,7 +106,7 @@ def test_persistent_parameters_stay_and_temporary_ones_live_for_the_run(tmp_path
     values = {"Price": Decimal("1.10"), "At": datetime(2031, 5, 1, tzinfo=UTC), "Id": UUID(int=3)}
     for name, value in values.items():
         decision = decision.add_persistent_parameter(name, value)
-    decision = decision.add_persistent_parameter("Amount", "7").add_persistent_parameter("Old", None).add_temporary_parameter("Once", 1)
+    decision = decision.add_persistent_parameter("Amount", 7).add_persistent_parameter("Old", None).add_temporary_parameter("Once", 1)
     with Orphanage(tmp_path, Answer(decision)) as home:
         one = home.orphan(("Waiting", "Sent"), parameters={"Old": 1})
         seen: list[object] = []
@@ -142,15 +143,10 @@ def test_each_pair_is_asked_once_and_the_first_that_wants_it_decides(tmp_path: P
         made = {decision.process_id: decision.decided_by for decision in home.recover().decisions}
         assert made == {**dict.fromkeys(errors, "first"), **dict.fromkeys(others, "second")}
         pairs = [("Order", ERROR), ("Order", TERMINATED)]
-        assert (nobody.needs, first.needs, second.needs) == (pairs, pairs, pairs[1:])
+        assert (sorted(nobody.needs), sorted(first.needs), second.needs) == (pairs, pairs, pairs[1:])
         home.orphan(PAYING)
         home.recover()
-        assert nobody.needs == [*pairs, pairs[0]]
-
-
-RULES = """\
-recovery: resume
-"""
+        assert nobody.needs[2:] == pairs[:1]
 
 
 @pytest.mark.parametrize(
@@ -226,8 +222,6 @@ def test_the_plan_changes_nothing_and_is_what_the_pass_then_does(tmp_path: Path)
 def test_a_client_plans_without_actions_and_says_so(tmp_path: Path) -> None:
     with Orphanage(tmp_path) as home:
         one = home.orphan(PAYING)
-        from workflow_runtime.runtime import WorkflowRuntime
-
         with WorkflowRuntime(home.url).as_client() as client:
             plan = client.plan_recovery()
         assert [decision.process_id for decision in plan.decisions] == [one]

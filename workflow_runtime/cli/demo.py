@@ -34,7 +34,7 @@ T = TypeVar("T")
 ORDERS = 12
 ANSWERED, BOOKED = 5, 9  #: payments that are answered, and booked, when the worker is killed
 PATIENCE = 60.0  #: seconds for each thing that is waited for
-LOOK = 0.05  #: seconds between two looks
+LOOK = 0.05  #: seconds between two looks, unless the worker ends before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,10 +145,17 @@ class Story:
         """Waits for it, no longer than PATIENCE and not for a worker that has ended by itself."""
         deadline = time.monotonic() + PATIENCE
         while not condition():
-            if worker.poll() is not None or time.monotonic() > deadline:
+            if _has_ended(worker, within=LOOK) or time.monotonic() > deadline:
                 words = (self.folder / "worker.log").read_text(errors="replace")
                 raise click.ClickException(f"the worker did not get as far as it should (return code {worker.poll()}):\n{words[-2_000:]}")
-            time.sleep(LOOK)
+
+
+def _has_ended(worker: subprocess.Popen[bytes], *, within: float) -> bool:
+    try:
+        worker.wait(within)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 # What is seen

@@ -16,6 +16,7 @@ received           nothing: it is not made, and not asking again loses the payme
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ __all__ = ["Counts", "Ledger"]
 MOMENT = 0.1  #: seconds that a payment takes, before it is booked and again before it is answered
 LOOK = 0.1  #: seconds between two looks at whether the provider is still held
 PATIENCE = 60.0  #: seconds after which a held request is given up
+
+_NEVER = threading.Event()  #: a provider takes its time, and nothing here can hurry it
 
 _TABLES = """
 CREATE TABLE request (number INTEGER PRIMARY KEY, key TEXT NOT NULL, purpose TEXT NOT NULL, amount INTEGER NOT NULL, answered INTEGER NOT NULL DEFAULT 0);
@@ -65,10 +68,10 @@ class Ledger:
     def pay(self, key: str, purpose: str, amount: int) -> str:
         """Asks for a payment; returns when it is made. Repeating it with the same key pays nothing more."""
         number = self._receive(key, purpose, amount)
-        time.sleep(MOMENT)
+        _NEVER.wait(MOMENT)
         self._wait(number, "after_bookings")
         self._book(key, purpose, amount)
-        time.sleep(MOMENT)
+        _NEVER.wait(MOMENT)
         self._wait(number, "after_answers")
         with self._open() as ledger:
             ledger.execute("UPDATE request SET answered = 1 WHERE number = ?", (number,))
@@ -99,7 +102,7 @@ class Ledger:
         while self._is_held(number, what):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the provider did not answer within {PATIENCE:.0f} s")
-            time.sleep(LOOK)
+            _NEVER.wait(LOOK)
 
     def _is_held(self, number: int, what: str) -> bool:
         with self._open() as ledger:

@@ -18,7 +18,7 @@ from workflow_runtime.core.process import ProcessStatus
 from workflow_runtime.core.restoring import InterruptedProcess, IProcessRestorer, RestoreDecision
 
 if TYPE_CHECKING:
-    from workflow_runtime.engine.steps import ActionContext
+    from workflow_runtime import ActionContext
     from workflow_runtime.runtime import WorkflowRuntime
 
 SCHEME = "Order"

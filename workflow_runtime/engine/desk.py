@@ -83,9 +83,7 @@ class Desk:
             raise
         except Exception as error:
             what = "timers" if isinstance(error, KeyError) else "scheme" if isinstance(error, (SchemeNotFound, SchemeError)) else "row"
-            cause = RowUnreadable(f"the {what} of process {process.id} cannot be read: {message_of(error)}", process_id=process.id)
-            updated_at, text_id = orphan_cursor(process)
-            return UnreadableRow(text_id, process.owner, process.token, process.revision, updated_at, cause)
+            return damaged(process, f"the {what} of process {process.id} cannot be read: {message_of(error)}")
 
     def _is_foreign(self, process: Process) -> bool:
         """Whether this server lacks what the version needs: then it leaves it to others. A client only tells."""
@@ -235,6 +233,12 @@ def planned_of(record: Decision) -> PlannedDecision:
         reason=record.reason,
         status_after=record.status_after,
     )
+
+
+def damaged(process: Process, cause: str) -> UnreadableRow:
+    """A row that can be read and not be worked with."""
+    updated_at, text_id = orphan_cursor(process)
+    return UnreadableRow(text_id, process.owner, process.token, process.revision, updated_at, RowUnreadable(storable(cause), process_id=process.id))
 
 
 def id_of(row: UnreadableRow) -> UUID | None:

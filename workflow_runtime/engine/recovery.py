@@ -28,7 +28,8 @@ from workflow_runtime.core.frozen import FrozenDict
 from workflow_runtime.core.process import Change, Decision, Process
 from workflow_runtime.core.recovering import Case, Ruling
 from workflow_runtime.core.restoring import RecoveryPlan, RecoveryReport
-from workflow_runtime.engine.desk import Desk, Item, id_of
+from workflow_runtime.engine.asking import message_of
+from workflow_runtime.engine.desk import Desk, Item, damaged, id_of
 from workflow_runtime.engine.engine import Engine
 from workflow_runtime.engine.executor import Executor
 from workflow_runtime.engine.run import error_info
@@ -159,7 +160,10 @@ class Recovery:
         self._write(settled, tally)
 
     def _write(self, settled: list[Settled], tally: Tally) -> None:
-        """Verdicts that nobody was asked about: one transaction, each row guarded. If one of them cannot be written, each by itself."""
+        """Verdicts that nobody was asked about: one transaction, each row guarded.
+
+        If one of them cannot be written, each is by itself; what cannot be written even then is a row for a person.
+        """
         if not settled:
             return
         try:
@@ -167,9 +171,10 @@ class Recovery:
         except StoreUnavailable:
             raise
         except Exception as error:
-            log.exception("a verdict about one of %d processes cannot be written: %s", len(settled), error)
-            for one in settled if len(settled) > 1 else ():
-                self._write([one], tally)
+            for change, record in settled if len(settled) > 1 else ():
+                self._write([(change, record)], tally)
+            if len(settled) == 1 and (before := settled[0][0].before) is not None:
+                self._unreadable(damaged(before, f"the verdict about process {before.id} cannot be stored: {message_of(error)}"), tally)
             return
         tally.adopted_at = tally.adopted_at or self.engine.now()
         for (change, record), outcome in zip(settled, outcomes, strict=True):

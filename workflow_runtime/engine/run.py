@@ -113,7 +113,7 @@ class Run:
         assert activity is not None, walk.activity
         if walk.step < len(activity.implementation):
             self._commit()
-            if walk.step == 0 and walk.tries == 0:
+            if walk.step == 0 and walk.tries == 0 and not self.engine.draining:
                 self.engine.notify("before_activity_execution", process=self.process, activity=activity.name)
             for index in range(walk.step, len(activity.implementation)):
                 self._commit()
