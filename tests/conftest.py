@@ -16,9 +16,9 @@ TOGETHER = {"test_quality.py", "test_contracts.py", "test_packaging.py"}
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """With ``--dist loadgroup``. The marks of pytest-xdist 3.8 are written to a place where pytest 9.2 does not look."""
-    from xdist.scheduler import LoadScopeScheduling
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-    class ByFile(LoadScopeScheduling):
+    class ByFile(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             path = nodeid.partition("::")[0]
             return path if PurePosixPath(path).name in TOGETHER else nodeid

@@ -69,5 +69,3 @@ def rows_after(rows: Mapping[str, Timer], change: Change) -> dict[str, Timer]:
         if not (timer.keep and timer.name in left):
             left[timer.name] = timer
     return left
-
-

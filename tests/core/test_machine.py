@@ -76,7 +76,26 @@ def test_a_trigger_that_leads_nowhere_from_here_is_no_decision(trigger: str) -> 
     assert Machine(of).choose("no such activity", trigger, lambda transition: True) is None
 
 
-NAMES = ["*", "=", ".", "os.system", "a b", "area: name", "@", "initial", "auto", "state", "trigger", "Prüfung", "審査", "a_b", "A.B", "to_*", "may_go", "x" * 200]
+NAMES = [
+    "*",
+    "=",
+    ".",
+    "os.system",
+    "a b",
+    "area: name",
+    "@",
+    "initial",
+    "auto",
+    "state",
+    "trigger",
+    "Prüfung",
+    "審査",
+    "a_b",
+    "A.B",
+    "to_*",
+    "may_go",
+    "x" * 200,
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

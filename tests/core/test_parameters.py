@@ -292,6 +292,9 @@ def test_every_system_parameter_has_its_value() -> None:
 
 
 def test_values_of_time_keep_their_type() -> None:
-    specs = (ParameterSpec(name="When", type="datetime", purpose=Purpose.PERSISTENCE), ParameterSpec(name="Long", type="timedelta", purpose=Purpose.PERSISTENCE))
+    specs = (
+        ParameterSpec(name="When", type="datetime", purpose=Purpose.PERSISTENCE),
+        ParameterSpec(name="Long", type="timedelta", purpose=Purpose.PERSISTENCE),
+    )
     lasting, _ = parameters.at_creation(declared(*specs), {"When": "2031-12-24T09:00:00Z", "Long": "P1D"}, LIMITS)
     assert lasting == {"When": datetime(2031, 12, 24, 9, tzinfo=UTC), "Long": timedelta(days=1)}

@@ -130,7 +130,9 @@ def test_a_walk_may_begin_from_every_status(status: ProcessStatus) -> None:
 
 
 def test_the_automatic_walk_that_follows_is_for_the_same_people_in_the_same_run() -> None:
-    done = walk(trigger=LATE, run=LATE, identity="ann", impersonated_identity="bob", automatic=3, due=NOW, actor="olga", reason="why", inputs=FrozenDict({"i": 1}))
+    done = walk(
+        trigger=LATE, run=LATE, identity="ann", impersonated_identity="bob", automatic=3, due=NOW, actor="olga", reason="why", inputs=FrozenDict({"i": 1})
+    )
     leading = SCHEME.transition("B-C")
     assert leading is not None
     following = rules.next_walk(done, leading, FrozenDict({"t": 1}), walk_id="n", now=NOW + HOUR)

@@ -35,7 +35,9 @@ ALL = scheme("A", "B", *(way("A", "B", timer=name) for name in KINDS), *(clock(n
 
 
 def test_each_timer_that_leads_out_gets_its_row_once_in_document_order() -> None:
-    twice = scheme("A", "B", way("A", "B", timer="t"), way("A", "A", "again", timer="t"), way("A", "B", timer="s", name="s"), clock("s"), clock("t"), clock("idle"))
+    twice = scheme(
+        "A", "B", way("A", "B", timer="t"), way("A", "A", "again", timer="t"), way("A", "B", timer="s", name="s"), clock("s"), clock("t"), clock("idle")
+    )
     assert [spec.name for spec in timers_leaving(twice, "A")] == ["t", "s"]
     assert [(timer.name, timer.due, timer.value) for timer in arm(twice, "A", EMPTY, in_an_hour)] == [("t", NOW + HOUR, "1h"), ("s", NOW + HOUR, "1h")]
     assert arm(twice, "B", EMPTY, in_an_hour) == ()

@@ -106,7 +106,11 @@ def test_rest_is_idled_or_finalized_and_nobodys(at: str, status: ProcessStatus) 
 # ------------------------------------------------------------------ cancel, release
 
 
-@pytest.mark.parametrize("subject", [standing(), executed(), standing(status=S.ERROR, walk=walk()), executed(owner=None, waiting_until=NOW)], ids=["idled", "running", "error", "waiting"])
+@pytest.mark.parametrize(
+    "subject",
+    [standing(), executed(), standing(status=S.ERROR, walk=walk()), executed(owner=None, waiting_until=NOW)],
+    ids=["idled", "running", "error", "waiting"],
+)
 def test_cancel_is_terminated_with_actor_and_reason_and_keeps_the_walk(subject: Process) -> None:
     change = rules.cancel(subject, WANTED, server="me", now=NOW)
     assert (after(change).status, after(change).owner, after(change).walk, after(change).activity) == (S.TERMINATED, None, subject.walk, "A")

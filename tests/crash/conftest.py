@@ -6,15 +6,14 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from crash_scheme import Crash
 
 from workflow_runtime.runtime import WorkflowRuntime
 from workflow_runtime.testing.clock import FakeClock
-
-Crash = Callable[..., int]  #: (folder, script, *, point, policy, phase) -> exit code, negative for a signal
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from uuid import UUID
 from crash_scheme import HOUR, LEADS_OUT, START, WHO, Trade
 
 from workflow_runtime.core.process import EntryKind, JournalEntry, Process, ProcessStatus, TriggerKind
-from workflow_runtime.core.restoring import RecoveryReport
+from workflow_runtime.core.restoring import PlannedDecision, RecoveryReport
 from workflow_runtime.errors import ProcessNotFound
 from workflow_runtime.testing.clock import FakeClock
 
@@ -25,6 +25,8 @@ class Finished:
     policy: str
     found: dict[UUID, Process] = field(default_factory=dict)  #: Running and owned when it started
     journaled: set[tuple[str, str, str]] = field(default_factory=set)  #: (walk, action, step) that were finished then
+    timers: dict[UUID, list[str]] = field(default_factory=dict)  #: of those, as found
+    armed: dict[UUID, list[str]] = field(default_factory=dict)  #: of those that are at rest after recovery
     decided: dict[UUID, Process] = field(default_factory=dict)  #: the found ones after recovery, those that are still there
     report: RecoveryReport | None = None
 
@@ -42,6 +44,7 @@ class Finished:
             self.journaled |= {_key(row) for row in rows}
             if process.status is ProcessStatus.RUNNING and process.owner is not None:
                 self.found[process.id] = process
+                self.timers[process.id] = [timer.name for timer in server.runtime.get_timers(process.id)]
 
     def recover(self, server: Trade) -> None:
         planned = {plan.process_id: plan for plan in server.runtime.plan_recovery().decisions}
@@ -49,10 +52,11 @@ class Finished:
         self.report = server.runtime.recover(wait=True)
         assert self.report.owned == self.report.decided == len(self.found)
         self.decided = {one: found for one in self.found if (found := _get(server, one)) is not None}
+        self.armed = {one: [timer.name for timer in server.runtime.get_timers(one)] for one in self.decided}
         if self.found:
             self.check_report(server, planned)
 
-    def check_report(self, server: Trade, planned: dict[UUID, object]) -> None:
+    def check_report(self, server: Trade, planned: dict[UUID, PlannedDecision]) -> None:
         page = server.runtime.get_recoveries(limit=1)[0]
         assert page.owned == page.decided == len(self.found) == len(page.decisions)
         assert page.skipped == 0
@@ -60,7 +64,7 @@ class Finished:
         for decision in page.decisions:
             assert decision.reason
             plan = planned[decision.process_id]
-            assert (plan.decision, plan.status_after, plan.reason) == (decision.decision, decision.status_after, decision.reason)  # type: ignore[attr-defined]
+            assert (plan.decision, plan.status_after, plan.reason) == (decision.decision, decision.status_after, decision.reason)
 
     # ------------------------------------------------------------------ to the end
 

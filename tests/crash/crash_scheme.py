@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from workflow_runtime.plugins.restorers import Delete, JumpTo, Rerun, Resume
-
 from workflow_runtime.core.restoring import IProcessRestorer
 from workflow_runtime.engine.steps import ActionContext
 from workflow_runtime.errors import ActionFailed
+from workflow_runtime.plugins.restorers import Delete, JumpTo, Rerun, Resume
 from workflow_runtime.registry import Registry
 from workflow_runtime.runtime import WorkflowRuntime
 from workflow_runtime.testing.clock import FakeClock
@@ -25,7 +24,9 @@ from workflow_runtime.testing.crash import CrashingRuntime
 
 START = datetime(2031, 1, 1, tzinfo=UTC)
 HOUR = 3600
-WHO = {"actor": "ann", "reason": "test"}
+Crash = Callable[..., int]  #: (folder, script, *, point, policy, phase) -> exit code, negative for a signal
+
+WHO: Any = {"actor": "ann", "reason": "test"}
 
 SCHEME = """\
 scheme: Trade

@@ -10,8 +10,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from conftest import Crash
 from crash_checks import Finished
+from crash_scheme import Crash
 
 from workflow_runtime.testing.crash import POINTS
 

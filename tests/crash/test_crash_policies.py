@@ -7,9 +7,8 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from conftest import Crash
 from crash_checks import Finished, expected_status
-from crash_scheme import RESTORERS
+from crash_scheme import RESTORERS, Crash
 
 from workflow_runtime.core.process import ProcessStatus
 
@@ -39,6 +38,8 @@ def test_what_a_kill_leaves_and_what_the_status_rule_makes_of_it(crash: Crash, f
     assert finished.decided[found.id].status is expected_status(found)
     assert finished.decided[found.id].activity == activity
     assert finished.decided[found.id].walk == found.walk
+    assert finished.timers[found.id] == []  # claimed and removed in one transaction
+    assert finished.armed[found.id] == (["remind"] if activity == "Waiting" else [])
 
 
 @pytest.mark.parametrize("point", FEW)
@@ -48,7 +49,9 @@ def test_each_policy(crash: Crash, folder: Path, policy: str, point: str) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", [*MIDDLES, *(f"{kind}.{moment}:{nth}" for kind in ("step", "journal") for moment in ("before", "after") for nth in range(1, 8))])
+@pytest.mark.parametrize(
+    "point", [*MIDDLES, *(f"{kind}.{moment}:{nth}" for kind in ("step", "journal") for moment in ("before", "after") for nth in range(1, 8))]
+)
 @pytest.mark.parametrize("policy", POLICIES)
 def test_each_policy_everywhere(crash: Crash, folder: Path, policy: str, point: str) -> None:
     check_policy(crash, folder, policy, point)

@@ -8,9 +8,8 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from conftest import Crash
 from crash_checks import Finished
-from crash_scheme import Trade
+from crash_scheme import Crash, Trade
 
 from workflow_runtime.core.process import ProcessStatus
 

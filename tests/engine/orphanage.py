@@ -75,7 +75,9 @@ class Orphanage:
         self.done: list[tuple[str, str]] = []
         self.act: dict[str, Callable[[ActionContext], object]] = {}
         self.url = f"sqlite:///{folder}/orphans.db"
-        self.runtime = WorkflowRuntime(self.url, clock=self.clock).with_settings(**{"workers": 2, "sqlite_synchronous": "NORMAL", "restorer_timeout": 0.2} | settings)
+        self.runtime = WorkflowRuntime(self.url, clock=self.clock).with_settings(
+            **{"workers": 2, "sqlite_synchronous": "NORMAL", "restorer_timeout": 0.2} | settings
+        )
         self.runtime.with_schemes(scheme).with_actions({name: self._action(name) for name in actions})
         for restorer in restorers:
             self.runtime.with_process_restorer(restorer)

@@ -79,7 +79,9 @@ def test_changes_are_visible_to_later_actions_and_become_the_processes_at_arriva
 
 def test_the_declared_purpose_decides_and_the_undeclared_stays(bench: Bench) -> None:
     seen: list[Any] = []
-    after = went(bench, text("Set", head=HEAD, then="[Look]"), Set=setting(Lasting="2.50", Passing=7, Other=1), Look=looking(seen, "Passing", "Lasting", "Other"))
+    after = went(
+        bench, text("Set", head=HEAD, then="[Look]"), Set=setting(Lasting="2.50", Passing=7, Other=1), Look=looking(seen, "Passing", "Lasting", "Other")
+    )
     assert after.parameters == {"Lasting": Decimal("2.50"), "Other": 1}
     assert seen == [{"Passing": 7, "Lasting": Decimal("2.50"), "Other": 1}]
 
@@ -240,7 +242,7 @@ def test_the_context_tells_all_there_is_to_know(bench: Bench, caplog: pytest.Log
     seen: dict[str, Any] = {}
 
     def look(ctx: Any, parameter: str | None) -> None:
-        names = "process_id identity impersonated_identity command timer activity transition attempt deadline".split()
+        names = ["process_id", "identity", "impersonated_identity", "command", "timer", "activity", "transition", "attempt", "deadline"]
         seen.update({name: getattr(ctx, name) for name in names}, parameter=parameter, at=ctx.process.activity, status=ctx.process.status)
         with caplog.at_level(logging.INFO):
             ctx.log.info("hello")

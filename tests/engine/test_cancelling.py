@@ -11,7 +11,7 @@ from bench import WHO, Bench, engine_of, last, path_of, told
 
 from workflow_runtime import Process, ProcessStatus, WorkflowRuntime
 from workflow_runtime.core.process import Change, ChangeKind
-from workflow_runtime.errors import ActionFailed
+from workflow_runtime.errors import ActionFailed, StatusNotAllowed
 from workflow_runtime.store.changes import Applied
 from workflow_runtime.store.writes import Store
 
@@ -192,6 +192,17 @@ def test_what_needs_no_actions_a_client_does_itself(bench: Bench, verb: Verb, st
     else:
         assert verb(client, process.id).status is status
         assert last(server, process.id).server is None
+
+
+def test_a_timer_that_a_client_fires_is_due_for_any_server(bench: Bench) -> None:
+    server, client, process = with_client(bench)
+    assert client.fire_timer(process.id, "late", **WHO).activity == "A"
+    bench.clock.advance(0)
+    assert server.get_process(process.id).status is ProcessStatus.FINALIZED
+    other = server.create_instance("S")
+    client.cancel_process(other.id, **WHO)
+    with pytest.raises(StatusNotAllowed):
+        client.fire_timer(other.id, "late", **WHO)
 
 
 def test_a_cancel_by_a_client_reaches_a_process_under_way(bench: Bench) -> None:

@@ -214,7 +214,7 @@ def test_a_process_in_error_takes_commands_and_an_arrival_clears_the_error(bench
 
 @pytest.mark.parametrize("attempt", range(5))
 def test_of_two_equal_commands_at_once_one_is_executed_and_the_other_decided_on_the_new_state(bench: Bench, attempt: int) -> None:
-    text = TEXT.replace("[{Note: \"@Amount\"}]", "[]")
+    text = TEXT.replace('[{Note: "@Amount"}]', "[]")
     runtime = bench(text, actions={"Wait": Gate()})
     process, together = runtime.create_instance("Order"), threading.Barrier(2)
 

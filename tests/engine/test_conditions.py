@@ -161,7 +161,7 @@ WITH_BROKEN = text("{from: A, to: B, on: {command: go}, when: {action: Broken}}"
         ('"@Y < 1"', "EvaluationError"),
         ('"@Text < 1"', "EvaluationError"),
         ('"@X"', "EvaluationError"),
-        ("{any: [\"@X = 7\", {action: Broken}]}", "LookupError"),
+        ('{any: ["@X = 7", {action: Broken}]}', "LookupError"),
     ],
 )
 def test_it_is_condition_failed_and_not_a_silent_no(bench: Bench, when: str, cause: str) -> None:

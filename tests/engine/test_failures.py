@@ -84,7 +84,14 @@ def test_type_message_and_traceback_are_kept(bench: Bench) -> None:
     assert "Traceback" in info.traceback
     assert "bench.py" in info.traceback
     entry = last(runtime, process.id)
-    assert (entry.kind, entry.error, entry.trigger.name, entry.identity, entry.from_activity, entry.to_activity) == ("failed", info, "go", "ann", "Rest", "Rest")
+    assert (entry.kind, entry.error, entry.trigger.name, entry.identity, entry.from_activity, entry.to_activity) == (
+        "failed",
+        info,
+        "go",
+        "ann",
+        "Rest",
+        "Rest",
+    )
 
 
 class Unprintable(Exception):

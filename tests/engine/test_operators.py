@@ -223,7 +223,14 @@ def test_set_parameter_stores_converts_and_removes(bench: Bench) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value", "code"),
-    [("N", "x", "wrong_type"), ("ProcessId", 1, "bad_name"), ("ProcessId", None, "bad_name"), ("", None, "bad_name"), (["x"], None, "bad_name"), ("x", {1}, "type_error")],
+    [
+        ("N", "x", "wrong_type"),
+        ("ProcessId", 1, "bad_name"),
+        ("ProcessId", None, "bad_name"),
+        ("", None, "bad_name"),
+        (["x"], None, "bad_name"),
+        ("x", {1}, "type_error"),
+    ],
 )
 def test_set_parameter_refuses_what_cannot_be_stored(bench: Bench, name: Any, value: Any, code: str) -> None:
     runtime, process = started(bench)

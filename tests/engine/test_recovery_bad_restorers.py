@@ -140,19 +140,28 @@ def test_what_a_restorer_returned_cannot_be_changed_afterwards(tmp_path: Path) -
     decision = RestoreDecision.resume().add_persistent_parameter("X", mutable)
     seen: list[Any] = []
     with Orphanage(tmp_path, Answer(decision)) as home:
-        home.act["Charge"] = lambda ctx: (mutable["list"].append(2), seen.append(ctx.parameters["X"]))
+        home.act["Charge"] = lambda ctx: mutable["list"].append(2) or seen.append(ctx.parameters["X"])  # type: ignore[func-returns-value]
         one = home.orphan(PAYING)
         home.recover()
         assert seen == [{"list": [1]}]
         assert home.runtime.get_parameters(one) == FrozenDict({"X": {"list": [1]}})
 
 
-def test_an_interruption_of_who_called_recover_is_not_taken_for_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("question", [1, 2])
+def test_an_interruption_of_who_called_recover_is_not_taken_for_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, question: int) -> None:
     """Ctrl-C while a restorer thinks: it reaches the caller, and the process is decided by the next pass."""
+    join, joins = threading.Thread.join, [0]
+
+    def interrupted(thread: threading.Thread, timeout: float | None = None) -> None:
+        joins[0] += 1
+        if joins[0] == question:
+            raise KeyboardInterrupt
+        join(thread, timeout)
+
     with Orphanage(tmp_path, Answer(DEFAULT)) as home:
         one = home.orphan(PAYING)
         with monkeypatch.context() as patched:
-            patched.setattr(threading.Thread, "join", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            patched.setattr(threading.Thread, "join", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 home.runtime.recover()
         assert home.status(one) is ProcessStatus.RUNNING

@@ -34,7 +34,15 @@ def row_of(home: Orphanage, column: str, one: Any) -> Any:
 
 @pytest.mark.parametrize(
     ("column", "garbage"),
-    [("walk", "{"), ("walk", '{"id": 1}'), ("parameters", "nonsense"), ("parameters", b"\xff\xfe"), ("deaths", "many"), ("root_id", "x"), ("updated_at", "then")],
+    [
+        ("walk", "{"),
+        ("walk", '{"id": 1}'),
+        ("parameters", "nonsense"),
+        ("parameters", b"\xff\xfe"),
+        ("deaths", "many"),
+        ("root_id", "x"),
+        ("updated_at", "then"),
+    ],
 )
 @pytest.mark.parametrize("asked", [False, True])
 def test_a_row_that_cannot_be_read_becomes_error_and_the_others_go_on(tmp_path: Path, column: str, garbage: object, asked: bool) -> None:

@@ -31,7 +31,7 @@ def test_resume_goes_on_at_the_first_unfinished_step_with_the_same_key(tmp_path:
         assert walk is not None
         assert home.done[0][1].startswith(walk.id)
         assert home.stands(one) == (IDLED, "Waiting")
-        assert (decision.decision, decision.reason, decision.evidence, decision.decided_by) == ("resume", "safe to repeat", {"attempts": 2}, "Answer")
+        assert (decision.decision, decision.reason, dict(decision.evidence), decision.decided_by) == ("resume", "safe to repeat", {"attempts": 2}, "Answer")
         assert decision.status_after is ProcessStatus.RUNNING
         assert [entry.kind for entry in home.runtime.get_history(one)] == [EntryKind.RECOVERED] + [EntryKind.MOVED] * 3
 

@@ -34,9 +34,9 @@ class House:
     """Servers of one database, one after the other; ``done`` lists all actions that ran."""
 
     def __init__(self, folder: Path) -> None:
-        self.url, self.clock, self.done, self.act, self.listener = f"sqlite:///{folder}/house.db", FakeClock(START), [], {}, Listener()
-        self.done: list[str]
-        self.act: dict[str, Any]
+        self.url, self.clock, self.listener = f"sqlite:///{folder}/house.db", FakeClock(START), Listener()
+        self.done: list[str] = []
+        self.act: dict[str, Any] = {}
 
     def server(self, *restorers: Any, points: CrashPoints | None = None, **settings: Any) -> WorkflowRuntime:
         runtime = CrashingRuntime(self.url, clock=self.clock).with_crash_points(points or CrashPoints())
@@ -95,7 +95,7 @@ def test_a_step_still_in_flight_after_the_grace_stays_owned_and_recovery_decides
     first = house.server(shutdown_grace=0.05)
     first.start()
     one = first.create_instance("Order").id
-    house.act["Charge"] = lambda ctx: (inside.set(), release.wait(20))
+    house.act["Charge"] = lambda ctx: inside.set() or release.wait(20)  # type: ignore[func-returns-value]
     failures: list[BaseException] = []
 
     def pay() -> None:

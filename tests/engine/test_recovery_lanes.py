@@ -12,6 +12,7 @@ from waiting import until
 
 from workflow_runtime.core.process import CancelRequest, ProcessStatus
 from workflow_runtime.core.restoring import RestoreDecision
+from workflow_runtime.hooks import hookimpl
 
 RUNNING, IDLED, ERROR, TERMINATED = ProcessStatus.RUNNING, ProcessStatus.IDLED, ProcessStatus.ERROR, ProcessStatus.TERMINATED
 RESUME = RestoreDecision.resume()
@@ -195,7 +196,6 @@ def test_a_cancel_that_comes_while_it_waits_for_its_turn_is_honoured(tmp_path: P
         gate.open()
         recovering.join(20)
         until(lambda: home.status(second) is TERMINATED)
-        assert [process.id for process in restorer.asked] != [*ids]
         assert len(restorer.asked) == 1
 
 
@@ -219,8 +219,6 @@ def test_the_report_counts_and_times(tmp_path: Path) -> None:
 
 
 def test_listeners_hear_of_each_recovered_process(tmp_path: Path) -> None:
-    from workflow_runtime.hooks import hookimpl
-
     heard: list[tuple[Any, str]] = []
 
     class Listener:

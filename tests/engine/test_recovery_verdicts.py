@@ -71,7 +71,11 @@ def test_an_order_by_command_works_after_error_but_not_after_terminated(home: Or
 def test_which_rows_are_orphans(home: Orphanage) -> None:
     home.store.register(server_row("alive"))
     orphans = [home.orphan(), home.orphan(owner="gone"), home.orphan(owner=None)]
-    others = [home.orphan(owner="alive"), home.orphan(owner=None, arm=(RETRY,)), home.orphan(owner=None, arm=(Timer(name="start", kind=TimerKind.START, due=RETRY.due),))]
+    others = [
+        home.orphan(owner="alive"),
+        home.orphan(owner=None, arm=(RETRY,)),
+        home.orphan(owner=None, arm=(Timer(name="start", kind=TimerKind.START, due=RETRY.due),)),
+    ]
     mine = home.orphan(owner=home.runtime._parts.engine.me)
     report = home.recover()
     assert {decision.process_id for decision in report.decisions} == {*orphans, mine}

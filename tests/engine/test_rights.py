@@ -132,6 +132,14 @@ def test_an_otherwise_is_the_alternative_of_what_one_may(bench: Bench) -> None:
         assert runtime.execute_command(process.id, "go", identity=who, check_restrictions=True).process.activity == target
 
 
+def test_nobody_is_asked_twice_for_one_command(bench: Bench) -> None:
+    runtime = bench(text("[Boss]"), rules=RULES)
+    process = runtime.create_instance("S")
+    asked.clear()
+    runtime.execute_command(process.id, "go", identity="ann", check_restrictions=True)
+    assert asked == [("Role", "ann", "boss")]
+
+
 def test_not_here_is_said_before_not_you(bench: Bench) -> None:
     runtime = bench(text("[Boss]"), rules=RULES)
     process = runtime.create_instance("S")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from bench import NOW, WHO, Bench, engine_of, history, last, path_of, told
+from waiting import until
 
 from workflow_runtime import ProcessStatus, WorkflowRuntime, hookimpl
 from workflow_runtime.core.filters import ProcessFilter
-from workflow_runtime.errors import ActionFailed, ExecutionError
+from workflow_runtime.errors import ActionFailed, ExecutionError, Fenced
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 S = ProcessStatus
@@ -346,6 +348,28 @@ def test_a_process_that_cannot_be_fired_here_does_not_stop_the_others(bench: Ben
     other.shutdown()
     runtime.start()
     assert runtime.get_process(rare.id).activity == "B"
+
+
+def test_work_that_nobody_waits_for_nudges_the_loop_without_waiting_for_itself(bench: Bench) -> None:
+    """A recovered process comes to rest in a worker, where a moment that is past awaits it."""
+    lost: list[str] = []
+
+    def lose(ctx: Any, parameter: str | None) -> None:
+        if not lost:
+            lost.append("me")
+            with engine_of(runtime).store.dialect.write() as transaction:
+                transaction.driver.execute("UPDATE wf_process SET owner = 'gone', token = token + 1")
+
+    scheme = text('{at: "2029-12-31 09:00:00"}', "{from: A, to: B, on: {command: go}}", "{from: B, to: C, on: {timer: t}}", b="{actions: [Lose]}")
+    runtime = bench(scheme.replace("scheme: S", "scheme: S\nrecovery: resume"), actions={"Lose": lose}, workers=1)
+    process = runtime.create_instance("S")
+    with pytest.raises(Fenced):
+        runtime.execute_command(process.id, "go")
+    with ThreadPoolExecutor(1) as pool:
+        report = pool.submit(runtime.recover, wait=True).result(20)
+    assert report is not None
+    assert report.by_decision == {"resume": 1}
+    until(lambda: runtime.get_process(process.id).activity == "C")
 
 
 def test_the_zone_of_the_runtime_counts_where_a_timer_names_none(bench: Bench) -> None:

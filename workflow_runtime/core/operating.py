@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from workflow_runtime.core import entries, rules
 from workflow_runtime.core.frozen import FrozenDict
-from workflow_runtime.core.process import Change, ChangeKind, EntryKind, Parameters, Process, Timer, TimerKind, Trigger, TriggerKind, Walk
+from workflow_runtime.core.process import Change, ChangeKind, EntryKind, Parameters, Process, Timer, TimerKind, Trigger, TriggerKind, Walk, evolve
 
 
 class Order(NamedTuple):
@@ -67,7 +67,7 @@ def leave_to_any(process: Process, walk: Walk, *, now: datetime) -> Change:
 
 def take_up(process: Process, *, owner: str, now: datetime) -> Change:
     """A waiting process becomes mine and its reserved row goes."""
-    after = replace(process, owner=owner, token=process.token + 1, waiting_until=None, updated_at=now)
+    after = evolve(process, owner=owner, token=process.token + 1, waiting_until=None, updated_at=now)
     return Change(kind=ChangeKind.CLAIM, before=process, after=after, release=True)
 
 
@@ -91,14 +91,14 @@ def delete(process: Process, order: Order, *, server: str | None, now: datetime)
 def set_parameters(process: Process, values: Mapping[str, Any], order: Order, *, server: str | None, now: datetime) -> Change:
     """None removes a value."""
     merged = {name: value for name, value in {**process.parameters, **values}.items() if value is not None}
-    after = replace(process, parameters=FrozenDict(merged), updated_at=now)
+    after = evolve(process, parameters=FrozenDict(merged), updated_at=now)
     return told(Change(kind=ChangeKind.OPERATE, before=process, after=after), order, server=server, now=now)
 
 
 def set_timer(process: Process, name: str, due: datetime, order: Order, *, server: str | None, now: datetime) -> Change:
     spec = process.pinned.timer(name)
     row = Timer(name=name, due=due, value=spec.value if spec else "")
-    change = Change(kind=ChangeKind.OPERATE, before=process, after=replace(process, updated_at=now), arm=(row,))
+    change = Change(kind=ChangeKind.OPERATE, before=process, after=evolve(process, updated_at=now), arm=(row,))
     return told(change, order, server=server, now=now)
 
 
@@ -106,4 +106,4 @@ def told(change: Change, order: Order, *, server: str | None, now: datetime) -> 
     """The same change with a history row that names actor and reason."""
     assert change.after is not None
     entry = entries.note(change.after, EntryKind.OPERATED, now=now, server=server, trigger=order.trigger, actor=order.actor, reason=order.reason)
-    return replace(change, after=replace(change.after, last_seq=entry.seq), entries=(*change.entries, entry))
+    return replace(change, after=evolve(change.after, last_seq=entry.seq), entries=(*change.entries, entry))

@@ -36,6 +36,7 @@ from workflow_runtime.core.process import (
     Trigger,
     TriggerKind,
     Walk,
+    evolve,
 )
 from workflow_runtime.core.restoring import DecisionKind, Interruption, RestoreDecision
 from workflow_runtime.core.scheme import ActionRef, Recovery, RecoveryKind
@@ -187,7 +188,7 @@ def objection(case: Case, decision: RestoreDecision, *, resumable: bool) -> str:
 
 def adopt(process: Process, *, owner: str, now: datetime) -> Change:
     """Mine, with a new token. Lost when the old owner or token no longer stands: another server was first."""
-    after = replace(process, owner=owner, token=process.token + 1, adoptions=process.adoptions + 1, updated_at=now)
+    after = evolve(process, owner=owner, token=process.token + 1, adoptions=process.adoptions + 1, updated_at=now)
     return Change(kind=ChangeKind.ADOPT, before=process, after=after)
 
 
@@ -199,7 +200,7 @@ def carry_out(case: Case, ruling: Ruling, record: Decision, *, walk_id: str, own
     if kind is DecisionKind.DELETE:
         return _deleted(case, record, owner, now)
     walk = _resumed(case, ruling) if kind is DecisionKind.RESUME else _anew(case, ruling, walk_id, now)
-    after = replace(
+    after = evolve(
         case.process,
         walk=walk,
         parameters=_with(case.process.parameters, ruling.decision.persistent),
@@ -209,7 +210,7 @@ def carry_out(case: Case, ruling: Ruling, record: Decision, *, walk_id: str, own
         updated_at=now,
     )
     entry = _entry(after, record, owner, now)
-    return _verdict(case, replace(after, last_seq=entry.seq), entry, record)
+    return _verdict(case, evolve(after, last_seq=entry.seq), entry, record)
 
 
 def _broken_off(case: Case, ruling: Ruling, record: Decision, owner: str, now: datetime) -> Change:
@@ -217,10 +218,10 @@ def _broken_off(case: Case, ruling: Ruling, record: Decision, owner: str, now: d
     process = case.process
     cancelled = process.cancel_requested
     after = rules.at_rest(process, ruling.status, now)
-    after = replace(after, token=process.token + 1, parameters=_with(process.parameters, ruling.decision.persistent))
+    after = evolve(after, token=process.token + 1, parameters=_with(process.parameters, ruling.decision.persistent))
     kind = EntryKind.CANCELLED if cancelled else EntryKind.RECOVERED
     entry = _entry(after, record, owner, now, kind=kind, actor=cancelled.actor if cancelled else None)
-    return replace(_verdict(case, replace(after, last_seq=entry.seq), entry, record), arm=case.armed, release=True)
+    return replace(_verdict(case, evolve(after, last_seq=entry.seq), entry, record), arm=case.armed, release=True)
 
 
 def _deleted(case: Case, record: Decision, owner: str, now: datetime) -> Change:

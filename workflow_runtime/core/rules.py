@@ -48,6 +48,7 @@ from workflow_runtime.core.process import (
     Trigger,
     TriggerKind,
     Walk,
+    evolve,
 )
 from workflow_runtime.core.scheme import Classifier, Scheme, Transition, TriggerType
 
@@ -103,7 +104,7 @@ def create(
 def begin(process: Process, walk: Walk, *, owner: str | None, now: datetime) -> Change:
     """The process is Running with this walk: a claim from rest, or the next walk of a run in hand."""
     claims = process.owner is None
-    after = replace(
+    after = evolve(
         process,
         status=ProcessStatus.RUNNING,
         status_since=process.status_since if process.status is ProcessStatus.RUNNING else now,
@@ -160,7 +161,7 @@ def journal(process: Process, entry: JournalEntry, *, now: datetime) -> Change:
     """An action's outcome is durable; the walk stands at the next one."""
     walk = _walk(process)
     survived = process.deaths_step == step_name(entry.activity, entry.index)
-    after = replace(
+    after = evolve(
         process,
         walk=replace(walk, step=entry.index + 1, tries=0),
         deaths=0 if survived else process.deaths,
@@ -172,7 +173,7 @@ def journal(process: Process, entry: JournalEntry, *, now: datetime) -> Change:
 
 def journal_step(process: Process, entry: JournalEntry, *, now: datetime) -> Change:
     """The result of a ``ctx.step`` inside an action is durable; the walk stands where it stood."""
-    return Change(kind=ChangeKind.STEP, before=process, after=replace(process, updated_at=now), journal=(entry,))
+    return Change(kind=ChangeKind.STEP, before=process, after=evolve(process, updated_at=now), journal=(entry,))
 
 
 def arrive(process: Process, parameters: Parameters, armed: Iterable[Timer], *, server: str | None, now: datetime) -> Change:
@@ -181,7 +182,7 @@ def arrive(process: Process, parameters: Parameters, armed: Iterable[Timer], *, 
     activity = scheme.activity(walk.activity)
     assert activity is not None, walk.activity
     transition = scheme.transition(walk.transition)
-    after = replace(
+    after = evolve(
         process,
         activity=activity.name,
         state=activity.state or process.state,
@@ -195,7 +196,7 @@ def arrive(process: Process, parameters: Parameters, armed: Iterable[Timer], *, 
     )
     after = _remembering(after, process, transition)
     entry = entries.moved(process, after, walk, transition, activity, server, now)
-    after = replace(after, last_seq=entry.seq)
+    after = evolve(after, last_seq=entry.seq)
     return Change(kind=ChangeKind.ARRIVE, before=process, after=after, entries=(entry,), arm=tuple(armed), drop_others=True)
 
 
@@ -214,16 +215,16 @@ def divert(
 
     ``failed_walk`` and ``fired`` as for ``fail``.
     """
-    after = replace(process, last_error=error, updated_at=now)
+    after = evolve(process, last_error=error, updated_at=now)
     entry = entries.failed(after, error, failed_walk, server, now)
-    failed = Change(kind=ChangeKind.FAIL, before=process, after=replace(after, last_seq=entry.seq), entries=(entry,), drop=fired)
+    failed = Change(kind=ChangeKind.FAIL, before=process, after=evolve(after, last_seq=entry.seq), entries=(entry,), drop=fired)
     assert failed.after is not None
     return failed.then(begin(failed.after, walk, owner=server, now=now))
 
 
 def release(process: Process, *, now: datetime) -> Change:
     """Handed back between two steps by a server that shuts down: any server takes it up at once, nothing is counted."""
-    after = replace(process, owner=None, token=process.token + 1, waiting_until=now, updated_at=now)
+    after = evolve(process, owner=None, token=process.token + 1, waiting_until=now, updated_at=now)
     row = Timer(name=TimerKind.RETRY, kind=TimerKind.RETRY, due=now)
     return Change(kind=ChangeKind.RELEASE, before=process, after=after, arm=(row,))
 
@@ -231,14 +232,15 @@ def release(process: Process, *, now: datetime) -> Change:
 def cancel(process: Process, request: CancelRequest, *, server: str | None, now: datetime) -> Change:
     """Broken off on request, at a step boundary or at rest; the walk is kept, so that it can be resumed."""
     after = at_rest(process, ProcessStatus.TERMINATED, now)
-    entry = entries.note(after, EntryKind.CANCELLED, server=server, now=now, actor=request.actor, reason=request.reason)
-    after = replace(after, last_seq=entry.seq)
+    trigger = Trigger(TriggerKind.OPERATOR, "cancel")
+    entry = entries.note(after, EntryKind.CANCELLED, server=server, now=now, trigger=trigger, actor=request.actor, reason=request.reason)
+    after = evolve(after, last_seq=entry.seq)
     return Change(kind=ChangeKind.CANCEL, before=process, after=after, entries=(entry,), release=True)
 
 
 def at_rest(process: Process, status: ProcessStatus, now: datetime) -> Process:
     """Nobody's, with its counters of mishaps back at zero; the walk is kept where the status is a broken one."""
-    return replace(
+    return evolve(
         process,
         status=status,
         status_since=process.status_since if process.status is status else now,
@@ -274,9 +276,9 @@ def fail(
     left = {*timers} - {*fired}
     armed = rearm(process, left, due_of, now)
     status = broken_status(process.pinned, process.activity, {*left, *(timer.name for timer in armed)})
-    after = replace(at_rest(process, status, now), last_error=error)
+    after = evolve(at_rest(process, status, now), last_error=error)
     entry = entries.failed(after, error, failed_walk, server, now)
-    after = replace(after, last_seq=entry.seq)
+    after = evolve(after, last_seq=entry.seq)
     return Change(kind=ChangeKind.FAIL, before=process, after=after, entries=(entry,), drop=fired, arm=armed, release=True)
 
 
@@ -305,7 +307,7 @@ def refuse_timer(
     after = at_rest(process, status, now)
     trigger = Trigger(TriggerKind.TIMER, timer.name)
     entry = entries.note(after, kind, server=server, now=now, trigger=trigger, actor=actor, reason="timer missed" if stuck else reason)
-    after = replace(after, last_seq=entry.seq)
+    after = evolve(after, last_seq=entry.seq)
     return Change(kind=ChangeKind.REFUSE, before=process, after=after, entries=(entry,), drop=(timer.name,), arm=armed)
 
 
@@ -322,9 +324,9 @@ def _remembering(after: Process, before: Process, transition: Transition | None)
     """Direct and Reverse transitions also keep where they came from on their own side."""
     classifier = transition.classifier if transition else Classifier.NOT_SPECIFIED
     if classifier is Classifier.DIRECT:
-        return replace(after, previous_activity_for_direct=before.activity, previous_state_for_direct=before.state)
+        return evolve(after, previous_activity_for_direct=before.activity, previous_state_for_direct=before.state)
     if classifier is Classifier.REVERSE:
-        return replace(after, previous_activity_for_reverse=before.activity, previous_state_for_reverse=before.state)
+        return evolve(after, previous_activity_for_reverse=before.activity, previous_state_for_reverse=before.state)
     return after
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -25,6 +26,7 @@ log = logging.getLogger("workflow_runtime.recovery")
 T = TypeVar("T")
 
 LONGEST_REASON = 2_000  #: characters kept of a reason or a cause
+LONGEST_TRACEBACK = 20_000  #: and of where it came from, in the log
 
 
 class NoAnswer(Exception):
@@ -120,7 +122,7 @@ def bounded(function: Callable[[], T], timeout: float) -> T:
 def _cause(restorer: Restorer, error: BaseException) -> str:
     origin = error.__cause__ if isinstance(error, NoAnswer) and error.__cause__ is not None else error
     text = storable(f"restorer {restorer.name}: {type(origin).__name__}: {message_of(origin)}")
-    log.warning("%s", text, exc_info=origin)
+    log.warning("%s\n%s", text, storable("".join(traceback.format_exception(origin)), LONGEST_TRACEBACK))
     return text
 
 
@@ -132,6 +134,6 @@ def message_of(error: BaseException) -> str:
         return f"(its message raises {type(worse).__name__})"
 
 
-def storable(text: str) -> str:
-    """Without the characters that no database takes, and not too long."""
-    return text[:LONGEST_REASON].encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+def storable(text: str, longest: int = LONGEST_REASON) -> str:
+    """Without the characters that no database and no log takes, and not too long."""
+    return text[:longest].encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")

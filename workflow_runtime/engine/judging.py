@@ -44,6 +44,7 @@ class Judge:
     def __init__(self, engine: Engine, compiled: Compiled, process: Process, walk: Walk | None, changes: Mapping[str, Any] = EMPTY) -> None:
         self._engine, self._compiled, self._process, self._walk = engine, compiled, process, walk
         self.view = View(process, walk, changes, partial(engine.catalogue.external, process))
+        self._allowed: dict[tuple[str, Asker], bool] = {}  #: a directory may be slow: nobody is asked twice about one moment
 
     def choose(self, kind: TriggerType, name: str = "", asker: Asker | None = None) -> Transition | None:
         """The transition this trigger takes from where the process stands; ConditionFailed.
@@ -99,6 +100,12 @@ class Judge:
 
     def allows(self, transition: Transition, asker: Asker) -> bool:
         """Whether ``asker`` may take this transition."""
+        case = (transition.name, asker)
+        if case not in self._allowed:
+            self._allowed[case] = self._may(transition, asker)
+        return self._allowed[case]
+
+    def _may(self, transition: Transition, asker: Asker) -> bool:
         allow = [r.actor for r in transition.restrictions if r.type is RestrictionType.ALLOW]
         deny = [r.actor for r in transition.restrictions if r.type is RestrictionType.RESTRICT]
         allowed = not allow or self._combined(allow, transition.allow_combine, asker)

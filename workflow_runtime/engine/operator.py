@@ -106,13 +106,14 @@ class Operator:
         return self._at_rest(process_id, decide)
 
     def fire_timer(self, process_id: UUID, name: str, order: Order) -> Process:
-        """Fires a timer that is set, even if it is not yet due; a client makes it due for any server. TimerNotFound."""
+        """Fires a timer that is set, even if it is not yet due; a client makes it due for any server. TimerNotFound, StatusNotAllowed."""
         rows = self.engine.store.timers(self.engine.load(process_id).id)
         timer = next((row for row in rows if row.name == name and row.kind is TimerKind.TIMER), None)
         if timer is None:
             names = [row.name for row in rows if row.kind is TimerKind.TIMER]
             raise TimerNotFound(f"process {process_id} has no timer {name!r}{did_you_mean(name, names)}", process_id=process_id, timer=name)
         if self._server is None:
+            require_status(self.engine.load(process_id))
             return self.set_timer(process_id, name, self.engine.now(), order)
         if (fired := self.executor.fire(process_id, timer, order=order)) is not None:
             return fired

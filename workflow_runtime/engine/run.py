@@ -284,12 +284,18 @@ class Run:
         if outcome is Outcome.LOST:
             raise self._lost(change)
         if outcome is Outcome.FLAGGED:
-            assert cancel is not None
-            raise Cancelled(cancel)
+            raise Cancelled(self._requested())
         self.pending, self.process = None, change.result
         self.engine.tell(change)
         if cancel is not None and heed_cancel and self.process.status is ProcessStatus.RUNNING:
             raise Cancelled(cancel)
+
+    def _requested(self) -> CancelRequest:
+        """The request that stood against coming to rest. It is cleared at rest only, so whoever cleared it has taken over."""
+        stored = self.engine.store.load(self.process.id)
+        if stored is None or stored.cancel_requested is None:
+            raise Fenced(process_id=self.process.id)
+        return stored.cancel_requested
 
     def _lost(self, change: Change) -> Exception:
         if change.before is not None and change.before.owner is None:

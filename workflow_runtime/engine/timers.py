@@ -14,12 +14,14 @@ from uuid import UUID
 from workflow_runtime.core.process import DueTimer
 from workflow_runtime.engine.engine import Engine
 from workflow_runtime.engine.executor import Executor
-from workflow_runtime.engine.workers import Workers
+from workflow_runtime.engine.workers import Work, Workers
 from workflow_runtime.errors import ExecutionError, ProcessBusy, ProcessNotFound
 
 log = logging.getLogger("workflow_runtime.engine")
 
 BATCH = 100  #: rows read at once
+
+Place = Callable[[Work], bool]  #: hands work to a worker; False where it was not taken
 
 
 class TimerLoop:
@@ -42,12 +44,7 @@ class TimerLoop:
         now, wait = self.engine.now(), self.wait and not self.workers.am_one
         for process_id in [process_id for process_id, until in list(self._set_aside.items()) if until <= now]:
             del self._set_aside[process_id]
-        self._more = False
-        while rows := self._ready(now):
-            taken = [self._begin(row, self.workers.submit if wait else self.workers.offer) for row in rows]
-            self._more = not all(taken) or len(rows) == BATCH
-            if not wait:
-                break
+        while self._fire_due(now, self.workers.submit if wait else self.workers.offer) and wait:
             self.workers.wait_until_idle()
         next_due = self.engine.store.next_due(after=now)
         return min([*filter(None, [next_due]), *list(self._set_aside.values())], default=None)
@@ -63,9 +60,12 @@ class TimerLoop:
             self._passed_over.discard(process_id)
             self.engine.nudge()
 
-    def _ready(self, now: datetime) -> list[DueTimer]:
+    def _fire_due(self, now: datetime, place: Place) -> bool:
+        """Whether anything was begun. Of two rows of one process the earlier goes first: the other is looked at when it has ended."""
         rows = self.engine.store.due(now, BATCH + len(self._set_aside))
-        return [row for row in rows if row.process_id not in self._set_aside and self._is_free(row.process_id)]
+        taken = [self._begin(row, place) for row in rows if row.process_id not in self._set_aside and self._is_free(row.process_id)]
+        self._more = not all(taken) or len(rows) >= BATCH
+        return any(taken)
 
     def _is_free(self, process_id: UUID) -> bool:
         if process_id not in self.engine.live:
@@ -73,7 +73,7 @@ class TimerLoop:
         self._passed_over.add(process_id)  # noted first and looked at again: what ends between the two is not missed
         return process_id not in self.engine.live
 
-    def _begin(self, row: DueTimer, place: Callable[[Callable[[], object]], bool]) -> bool:
+    def _begin(self, row: DueTimer, place: Place) -> bool:
         self.engine.live.take(row.process_id)
         taken = place(lambda: self._fire(row))
         if not taken:

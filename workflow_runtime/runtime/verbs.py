@@ -99,6 +99,7 @@ class Verbs(Life):
         return Page([parts.engine.show(process) for process in page], page.next)
 
     def count_processes(self, filter: ProcessFilter | None = None) -> int:
+        """How many match; without a filter, all."""
         return self._parts.reader.count(filter or ProcessFilter())
 
     def find_ids(self, prefix: str) -> list[UUID]:
@@ -147,6 +148,7 @@ class Verbs(Life):
         return engine.schemes.get(SchemeKey(code, wanted)).scheme
 
     def get_scheme_codes(self) -> list[str]:
+        """Every code there is a version of, sorted."""
         return self._parts.engine.store.scheme_codes()
 
     def get_servers(self) -> list[Server]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -193,7 +192,7 @@ def _use_wal(driver: Any) -> None:
         except sqlite3.OperationalError as error:
             if not _is_busy(error) or attempt * WAL_PAUSE >= BUSY_SECONDS:
                 raise
-            time.sleep(WAL_PAUSE)
+            threading.Event().wait(WAL_PAUSE)
 
 
 def _is_busy(error: sqlite3.Error) -> bool:

@@ -1,0 +1,104 @@
+"""P1, P2, P3: what a command costs, beside the same commits by hand.
+
+P2 and P3 create a process and give it one command that leads to the end: with five actions that is seven commits
+(creation, claim, five outcomes of which the last goes with the arrival), with five automatic transitions two.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
+from functools import partial
+
+from benchmarks.floor import Hand
+from benchmarks.measuring import Figure, Row, Verdict, interleaved, per_call, per_call_of_threads, ratio
+from benchmarks.workshop import Workshop
+from workflow_runtime import WorkflowRuntime
+
+THREADS = 8
+MOST_P1, MOST_P2, MOST_P3 = 2.2, 2.0, 0.5  #: times the floor, on SQLite
+US = "µs"
+
+
+def p1(shop: Workshop) -> Iterator[Row]:
+    """One command over one action-free transition."""
+    with shop.runtime("commands") as runtime, ExitStack() as hands:
+        commands = [_going(runtime) for _ in range(THREADS)]
+        by_hand = [_by_hand(hands.enter_context(closing(shop.floor.hand()))) for _ in range(THREADS)]
+        rivals = {
+            "floor": per_call(by_hand[0], shop.sizes.calls),
+            "subject": per_call(commands[0], shop.sizes.calls),
+            "floor of all": per_call_of_threads(by_hand, shop.sizes.calls // 4 + 1),
+            "subject of all": per_call_of_threads(commands, shop.sizes.calls // 4 + 1),
+        }
+        found = interleaved(rivals, shop.sizes.rounds, shop.say)
+        busy = _busy(commands[0], by_hand[0], shop.sizes.calls)
+    yield _row("P1", "one command, one action-free transition", found["subject"], found["floor"], most=MOST_P1, busy=busy)
+    yield _row(f"P1 x{THREADS}", f"the same in {THREADS} threads", found["subject of all"], found["floor of all"])
+
+
+def p2(shop: Workshop) -> Iterator[Row]:
+    """A workflow of five actions, each journaled."""
+    yield _workflow(shop, "P2", "create, then five journaled actions", "act", MOST_P2)
+
+
+def p3(shop: Workshop) -> Iterator[Row]:
+    """A workflow of five automatic transitions without actions."""
+    yield _workflow(shop, "P3", "create, then five automatic transitions", "chain", MOST_P3)
+
+
+def _workflow(shop: Workshop, code: str, measure: str, command: str, most: float) -> Row:
+    calls = shop.sizes.calls // 6 + 1
+    with shop.runtime(f"workflow_{command}") as runtime, ExitStack() as hands:
+        hand = hands.enter_context(closing(shop.floor.hand()))
+
+        def through() -> None:
+            process = runtime.create_instance("Bench")
+            assert runtime.execute_command(process.id, command).process.activity == "End"
+
+        by_hand = partial(_seven, hand)
+        found = interleaved({"floor": per_call(by_hand, calls), "subject": per_call(through, calls)}, shop.sizes.rounds, shop.say)
+        busy = _busy(through, by_hand, calls)
+    return _row(code, measure, found["subject"], found["floor"], most=most, busy=busy)
+
+
+def _going(runtime: WorkflowRuntime) -> Callable[[], object]:
+    process_id = runtime.create_instance("Bench").id
+    return lambda: runtime.execute_command(process_id, "go")
+
+
+def _by_hand(hand: Hand) -> Callable[[], object]:
+    def command() -> None:
+        hand.read()
+        hand.transition()
+
+    return command
+
+
+def _seven(hand: Hand) -> None:
+    hand.create()
+    for _ in range(6):
+        hand.transition()
+
+
+def _busy(subject: Callable[[], object], floor: Callable[[], object], calls: int) -> dict[str, float]:
+    """Microseconds of the processor: what stays when the disk costs nothing."""
+    works = {"µs of processor": subject, "µs of processor, floor": floor}
+    return {name: per_call(work, calls, clock=time.process_time)() for name, work in works.items()}
+
+
+def _row(
+    code: str, measure: str, subject: tuple[float, ...], floor: tuple[float, ...], *, most: float | None = None, busy: Mapping[str, float] | None = None
+) -> Row:
+    times = ratio(subject, floor)
+    return Row(
+        code=code,
+        measure=measure,
+        target=f"at most {most} x the floor" if most else "reported",
+        verdict=Verdict.of(times.median <= most) if most else Verdict.REPORTED,
+        subject=Figure(values=subject, unit=US),
+        floor=Figure(values=floor, unit=US),
+        ratio=times,
+        notes={"per second": round(1e6 / Figure(values=subject, unit=US).median), **(busy or {})},
+    )

@@ -1,0 +1,50 @@
+"""The floor: what a piece of work costs the bare driver, with the statements that a careful person would write by hand.
+
+Another database is one more module with these two classes, and a line in ``floors.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+Values = Mapping[str, Any]
+
+
+class Hand(Protocol):
+    """One process that is moved by hand, over a connection of its own."""
+
+    def create(self) -> None:
+        """One commit: INSERT of a process, INSERT of its history; the other calls are about the newest."""
+
+    def read(self) -> None:
+        """One SELECT of its row."""
+
+    def transition(self) -> None:
+        """One commit: guarded UPDATE of the process, INSERT of history."""
+
+    def close(self) -> None: ...
+
+
+class Floor(Protocol):
+    """One kind of database, with the durability that the runtime has by default."""
+
+    name: str
+
+    def url(self, name: str) -> str:
+        """Of a database for the runtime; a new name is an empty one."""
+
+    def copy(self, name: str, new: str) -> str:
+        """The URL of a copy of a database that nobody has open."""
+
+    def hand(self) -> Hand: ...
+
+    def fill(self, name: str, table: sa.Table, rows: Iterable[Values]) -> None:
+        """Many rows at once, past the runtime and without its durability."""
+
+    def reset_running(self, name: str) -> int:
+        """One UPDATE that makes every Running row Error and nobody's, with one history row for each; how many there were."""
+
+    def close(self) -> None: ...

@@ -1,0 +1,54 @@
+"""``evolve`` is ``dataclasses.replace`` for processes."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import FrozenInstanceError, fields, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workflow_runtime.core.process import Process, evolve
+
+NAMES = [field.name for field in fields(Process)]
+VALUES: st.SearchStrategy[Any] = st.none() | st.text(max_size=3)  #: neither of the two looks at types
+CHANGES = st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=len(NAMES))
+PROCESSES = st.fixed_dictionaries(dict.fromkeys(NAMES, VALUES)).map(lambda values: Process(**values))
+
+
+def values_of(process: Process) -> list[Any]:
+    """Every field, also those that do not count when processes are compared."""
+    return [getattr(process, name) for name in NAMES]
+
+
+@given(PROCESSES, CHANGES)
+def test_it_is_what_replace_makes(process: Process, changes: dict[str, Any]) -> None:
+    before = values_of(process)
+    evolved, replaced = evolve(process, **changes), replace(process, **changes)
+    assert values_of(evolved) == values_of(replaced)
+    assert all(one is other for one, other in zip(values_of(evolved), values_of(replaced), strict=True))
+    assert values_of(process) == before
+
+
+@given(PROCESSES, CHANGES)
+def test_it_is_a_process_like_any_other(process: Process, changes: dict[str, Any]) -> None:
+    evolved = evolve(process, **changes)
+    assert type(evolved) is Process
+    assert hash(evolved) == hash(replace(process, **changes))
+    assert repr(evolved) == repr(replace(process, **changes))
+    assert pickle.loads(pickle.dumps(evolved)) == evolved
+    with pytest.raises(FrozenInstanceError):
+        evolved.activity = "Elsewhere"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", ["activty", "key"])
+def test_a_name_that_is_no_field_is_refused(name: str) -> None:
+    any_values: dict[str, Any] = dict.fromkeys(NAMES)
+    with pytest.raises(AttributeError, match=name):
+        evolve(Process(**any_values), **{name: "x"})
+
+
+def test_it_leaves_nothing_to_be_done_at_birth() -> None:
+    assert not hasattr(Process, "__post_init__"), "evolve does not call it"

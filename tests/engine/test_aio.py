@@ -1,0 +1,101 @@
+"""``runtime.aio`` has the awaitable twin of every verb, and they are twins."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from typing import Any
+
+import pytest
+from bench import WHO, Bench
+from test_actions import text
+
+from workflow_runtime import ProcessStatus, WorkflowRuntime
+from workflow_runtime.errors import CommandNotFound, RuntimeNotStarted
+from workflow_runtime.runtime.aio import Aio
+from workflow_runtime.runtime.build import Builder
+
+#: What is done before the start, and never waits.
+BUILDING = {name for name in dir(Builder) if not name.startswith("_")}
+
+
+def verbs(of: type) -> set[str]:
+    return {name for name in dir(of) if not name.startswith("_") and callable(getattr(of, name))}
+
+
+def test_every_verb_has_a_twin_and_every_twin_a_verb() -> None:
+    assert verbs(Aio) == verbs(WorkflowRuntime) - BUILDING - {"aio"}
+
+
+@pytest.mark.parametrize("name", sorted(verbs(Aio)))
+def test_twins_have_one_signature_and_one_docstring(name: str) -> None:
+    verb, twin = getattr(WorkflowRuntime, name), getattr(Aio, name)
+    assert inspect.signature(twin) == inspect.signature(verb)
+    assert inspect.getdoc(twin) == inspect.getdoc(verb)
+    assert inspect.getdoc(verb), f"{name} has no docstring"
+
+
+def test_a_whole_life_awaited(bench: Bench) -> None:
+    async def main() -> None:
+        async with bench.built(text("Note")) as runtime:
+            aio = runtime.aio
+            process = await aio.create_instance("S", parameters={"a": 1})
+            assert [command.name for command in await aio.get_available_commands(process.id)] == ["go", "out"]
+            result = await aio.execute_command(process.id, "go")
+            assert (result.process.activity, await aio.get_parameter(process.id, "a")) == ("Next", 1)
+            assert await aio.get_process(process.id) == result.process
+            await aio.set_activity(process.id, "Rest", **WHO)
+            assert (await aio.cancel_process(process.id, **WHO)).status is ProcessStatus.TERMINATED
+            assert len(await aio.get_history(process.id)) == 5
+            assert await aio.count_processes() == 1
+        with pytest.raises(RuntimeNotStarted):
+            await runtime.aio.get_process(process.id)
+
+    asyncio.run(main())
+
+
+def test_errors_are_those_of_the_verb(bench: Bench) -> None:
+    async def main() -> None:
+        async with bench.built(text("Note")) as runtime:
+            process = await runtime.aio.create_instance("S")
+            with pytest.raises(CommandNotFound) as caught:
+                await runtime.aio.execute_command(process.id, "goo")
+            assert caught.value.suggestion == "go"
+
+    asyncio.run(main())
+
+
+def test_the_loop_stays_free_and_many_run_at_once(bench: Bench) -> None:
+    meeting = threading.Barrier(4)
+
+    async def main() -> None:
+        runtime = bench.built(text("Meet"), actions={"Meet": lambda ctx, parameter: meeting.wait(20)})
+        async with runtime:
+            processes = [await runtime.aio.create_instance("S") for _ in range(4)]
+            results = await asyncio.gather(*(runtime.aio.execute_command(process.id, "go") for process in processes))
+        assert {result.process.activity for result in results} == {"Next"}
+
+    asyncio.run(main())
+
+
+def test_a_cancelled_task_leaves_no_verb_half_way(bench: Bench) -> None:
+    entered, gate = threading.Event(), threading.Event()
+
+    def wait(ctx: Any, parameter: str | None) -> None:
+        entered.set()
+        assert gate.wait(20)
+
+    async def main() -> None:
+        async with bench.built(text("Wait"), actions={"Wait": wait}) as runtime:
+            process = await runtime.aio.create_instance("S")
+            task = asyncio.create_task(runtime.aio.execute_command(process.id, "go"))
+            await asyncio.to_thread(entered.wait, 20)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            gate.set()
+            while (await runtime.aio.get_process(process.id)).activity != "Next":
+                await asyncio.sleep(0.005)
+
+    asyncio.run(asyncio.wait_for(main(), 20))
