@@ -31,7 +31,7 @@ from uuid import UUID
 
 from workflow_runtime.core.expression import Expression, compile_expression
 from workflow_runtime.core.nearness import did_you_mean
-from workflow_runtime.core.scheme import ParameterSpec
+from workflow_runtime.core.scheme_elements import ParameterSpec
 from workflow_runtime.core.types import read_written
 from workflow_runtime.core.values import plain_json, quoted
 from workflow_runtime.errors import ExpressionError, ParameterError

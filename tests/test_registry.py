@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from workflow_runtime.core.scheme import Effect, RetryPolicy
+from workflow_runtime.core.scheme_elements import RetryPolicy
+from workflow_runtime.core.scheme_words import Effect
 from workflow_runtime.errors import RegistrationError
 from workflow_runtime.registry import ActionSpec, ConditionSpec, Registry, RuleSpec, place_of
 

@@ -26,9 +26,7 @@ from workflow_runtime.core.restoring import (
     RestoreDecision as RestoreDecision,
     Server as Server,
 )
-from workflow_runtime.core.scheme import (
-    Scheme as Scheme,
-)
+from workflow_runtime.core.scheme import Scheme as Scheme
 from workflow_runtime.engine.steps import (
     ActionContext as ActionContext,
     Context as Context,

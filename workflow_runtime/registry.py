@@ -23,7 +23,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from workflow_runtime.core.scheme import Effect, RetryPolicy
+from workflow_runtime.core.scheme_elements import RetryPolicy
+from workflow_runtime.core.scheme_words import Effect
 from workflow_runtime.errors import RegistrationError
 
 __all__ = ["GIVEN", "ActionSpec", "AnyFunction", "ConditionSpec", "Registry", "RuleSpec", "Spec", "check_callable", "duplicate", "place_of"]

@@ -6,19 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from workflow_runtime.core.problems import problems
-from workflow_runtime.core.scheme import (
-    Activity,
-    Command,
-    Condition,
-    ConditionType,
-    Place,
-    Scheme,
-    TimerSpec,
-    TimerType,
-    Transition,
-    TriggerSpec,
-    TriggerType,
-)
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_elements import Activity, Command, Condition, TimerSpec, Transition, TriggerSpec
+from workflow_runtime.core.scheme_words import ConditionType, Place, TimerType, TriggerType
 from workflow_runtime.errors import Problem
 
 START = Activity(name="Start", is_initial=True)

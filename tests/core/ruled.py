@@ -10,7 +10,8 @@ from factories import NOW, process, walk
 from little_schemes import clock, scheme, way
 
 from workflow_runtime.core.process import Change, ErrorInfo, Process, ProcessStatus, Timer, TimerKind, Walk
-from workflow_runtime.core.scheme import Activity, Classifier, TimerSpec
+from workflow_runtime.core.scheme_elements import Activity, TimerSpec
+from workflow_runtime.core.scheme_words import Classifier
 
 HOUR = timedelta(hours=1)
 ERROR = ErrorInfo(type="ValueError", message="broken", activity="B", action="Charge")

@@ -9,7 +9,9 @@ import pytest
 
 from workflow_runtime.core.diagram import DiagramFormat, draw, label
 from workflow_runtime.core.reading import read
-from workflow_runtime.core.scheme import Activity, Combine, Condition, ConditionType, Scheme, Transition, TriggerSpec, TriggerType
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_elements import Activity, Condition, Transition, TriggerSpec
+from workflow_runtime.core.scheme_words import Combine, ConditionType, TriggerType
 
 ORDER = read((Path(__file__).parents[2] / "schemes" / "order.yaml").read_bytes(), path="order.yaml")
 

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from workflow_runtime.core.scheme import TimerSpec, TimerType
+from workflow_runtime.core.scheme_elements import TimerSpec
+from workflow_runtime.core.scheme_words import TimerType
 from workflow_runtime.core.timing import Interval, check_timer, parse_interval, seconds
 from workflow_runtime.errors import TimerValueError
 

@@ -10,7 +10,9 @@ import pytest
 from little_schemes import OTHERWISE, clock, scheme, way, when
 
 from workflow_runtime.core.machine import AUTO, Machine, trigger_key
-from workflow_runtime.core.scheme import Scheme, Transition, TriggerType
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_elements import Transition
+from workflow_runtime.core.scheme_words import TriggerType
 
 GO = trigger_key(TriggerType.COMMAND, "go")
 

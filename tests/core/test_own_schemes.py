@@ -15,7 +15,8 @@ from apscheduler.triggers.cron import CronTrigger
 from workflow_runtime.core.expression import compile_expression
 from workflow_runtime.core.problems import Names, problems, unsupported
 from workflow_runtime.core.reading import Format, read, write
-from workflow_runtime.core.scheme import Classifier, ConditionType, Missed, Scheme, TimerType, TriggerType
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_words import Classifier, ConditionType, Missed, TimerType, TriggerType
 from workflow_runtime.errors import Problem
 
 FOLDER = Path(__file__).parents[2] / "schemes"

@@ -16,7 +16,9 @@ from workflow_runtime.core import parameters
 from workflow_runtime.core.frozen import EMPTY, FrozenDict
 from workflow_runtime.core.parameters import SYSTEM, View
 from workflow_runtime.core.process import Process, Trigger, TriggerKind, Walk
-from workflow_runtime.core.scheme import Command, CommandInput, ParameterSpec, Purpose, Scheme
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_elements import Command, CommandInput, ParameterSpec
+from workflow_runtime.core.scheme_words import Purpose
 from workflow_runtime.core.values import LIMITS
 from workflow_runtime.errors import ParameterError
 
@@ -79,7 +81,7 @@ def test_system_names_are_refused_wherever_a_value_comes_from(name: str) -> None
 
 
 def test_a_declared_type_converts_and_a_wrong_one_names_the_parameter() -> None:
-    with pytest.raises(ParameterError, match="'Lasting'.*int") as caught:
+    with pytest.raises(ParameterError, match=r"'Lasting'.*int") as caught:
         parameters.of_command(declared(), command(), {"Lasting": "seven"}, LIMITS)
     assert (caught.value.code, caught.value.parameter) == ("wrong_type", "Lasting")
 

@@ -6,26 +6,28 @@ import pytest
 from little_schemes import END, HERE, START, asks, check, codes, only, scheme, sound, way
 
 from workflow_runtime.core.problems import Names, problems
-from workflow_runtime.core.scheme import (
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_elements import (
     ActionRef,
     Activity,
     Actor,
     CodeAction,
-    CodeActionType,
     Command,
     CommandInput,
     Condition,
-    ConditionType,
     ExceptionHandler,
     ParameterSpec,
+    Recovery,
+    Restriction,
+    TriggerSpec,
+)
+from workflow_runtime.core.scheme_words import (
+    CodeActionType,
+    ConditionType,
     Place,
     ReactionType,
-    Recovery,
     RecoveryKind,
-    Restriction,
     RestrictionType,
-    Scheme,
-    TriggerSpec,
     TriggerType,
 )
 

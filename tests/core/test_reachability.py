@@ -6,20 +6,8 @@ import pytest
 from little_schemes import END, HERE, OTHERWISE, START, asks, clock, codes, only, scheme, way, when
 
 from workflow_runtime.core.problems import problems
-from workflow_runtime.core.scheme import (
-    Activity,
-    Condition,
-    ConditionType,
-    ExceptionHandler,
-    Fork,
-    ReactionType,
-    Recovery,
-    RecoveryKind,
-    Restriction,
-    RestrictionType,
-    Timeout,
-    TimerType,
-)
+from workflow_runtime.core.scheme_elements import Activity, Condition, ExceptionHandler, Fork, Recovery, Restriction, Timeout
+from workflow_runtime.core.scheme_words import ConditionType, ReactionType, RecoveryKind, RestrictionType, TimerType
 from workflow_runtime.errors import Problem
 
 FINISH = way("Start", "End", command="finish")

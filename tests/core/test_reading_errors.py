@@ -11,7 +11,8 @@ import pytest
 from scheme_fragments import FRAGMENTS
 
 from workflow_runtime.core.reading import Format, read, write
-from workflow_runtime.core.scheme import Place, Scheme
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_words import Place
 from workflow_runtime.errors import Problem, SchemeError
 
 WFR = 'xmlns:wfr="urn:workflow-runtime"'

@@ -14,7 +14,9 @@ from scheme_fragments import FRAGMENTS
 from scheme_strategies import activities, schemes, transitions
 
 from workflow_runtime.core.reading import Format, json_schema, read, spelling, write
-from workflow_runtime.core.scheme import Activity, CodeAction, CodeActionType, Scheme
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_elements import Activity, CodeAction
+from workflow_runtime.core.scheme_words import CodeActionType
 from workflow_runtime.errors import SchemeError
 
 SCHEMA = Path(__file__).parents[2] / "schemes" / "schema" / "workflow-scheme.schema.json"

@@ -5,20 +5,16 @@ from __future__ import annotations
 import pytest
 
 from workflow_runtime.core.reading import Format, read, write
-from workflow_runtime.core.scheme import (
-    Activity,
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_elements import Activity, Fork, Recovery, RetryPolicy, TriggerSpec
+from workflow_runtime.core.scheme_words import (
     Combine,
     ConditionType,
-    Fork,
     ForkDirection,
     Place,
     ReactionType,
-    Recovery,
     RecoveryKind,
-    RetryPolicy,
-    Scheme,
     TimerType,
-    TriggerSpec,
     TriggerType,
 )
 from workflow_runtime.errors import Problem, SchemeError

@@ -11,21 +11,9 @@ from guarded import run_guarded
 from scheme_fragments import FRAGMENTS
 
 from workflow_runtime.core.reading import Format, read, write
-from workflow_runtime.core.scheme import (
-    Activity,
-    Combine,
-    Command,
-    CommandInput,
-    Condition,
-    ConditionType,
-    CopyStrategy,
-    MergeStrategy,
-    Place,
-    Restriction,
-    RestrictionType,
-    Scheme,
-    Transition,
-)
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_elements import Activity, Command, CommandInput, Condition, Restriction, Transition
+from workflow_runtime.core.scheme_words import Combine, ConditionType, CopyStrategy, MergeStrategy, Place, RestrictionType
 from workflow_runtime.errors import SchemeError
 
 

@@ -24,7 +24,7 @@ S = ProcessStatus
 
 ALLOWED = {
     None: {S.INITIALIZED, S.RUNNING, S.IDLED, S.FINALIZED, S.ERROR, S.TERMINATED},
-    **dict.fromkeys(S, {S.RUNNING, S.IDLED, S.FINALIZED, S.ERROR, S.TERMINATED}),
+    **{status: {S.RUNNING, S.IDLED, S.FINALIZED, S.ERROR, S.TERMINATED} for status in S},
 }
 
 

@@ -14,7 +14,8 @@ from ruled import ERROR, HOUR, SCHEME, after, executed, in_an_hour, row, rows_af
 from workflow_runtime.core import rules
 from workflow_runtime.core.frozen import FrozenDict
 from workflow_runtime.core.process import Change, ChangeKind, EntryKind, Process, ProcessStatus, Trigger, TriggerKind, Walk
-from workflow_runtime.core.scheme import TimerSpec, TimerType
+from workflow_runtime.core.scheme_elements import TimerSpec
+from workflow_runtime.core.scheme_words import TimerType
 
 S = ProcessStatus
 LATE = Trigger(TriggerKind.TIMER, "late")

@@ -17,7 +17,8 @@ from workflow_runtime.core import rules
 from workflow_runtime.core.arming import TIMER_VALUE, arm, immediate_timers, rearm, timer_value, timers_leaving
 from workflow_runtime.core.frozen import EMPTY, FrozenDict
 from workflow_runtime.core.process import CancelRequest, Change, ChangeKind, ProcessStatus, Timer, Trigger, TriggerKind
-from workflow_runtime.core.scheme import Activity, TimerSpec, TimerType
+from workflow_runtime.core.scheme_elements import Activity, TimerSpec
+from workflow_runtime.core.scheme_words import TimerType
 from workflow_runtime.errors import TimerValueError
 
 KINDS = {

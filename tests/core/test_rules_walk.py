@@ -13,7 +13,7 @@ from workflow_runtime.core.arming import arm
 from workflow_runtime.core.frozen import EMPTY, FrozenDict
 from workflow_runtime.core.operating import Order
 from workflow_runtime.core.process import CancelRequest, ChangeKind, EntryKind, Process, ProcessStatus, Timer, TimerKind, Trigger, TriggerKind
-from workflow_runtime.core.scheme import Classifier
+from workflow_runtime.core.scheme_words import Classifier
 
 S = ProcessStatus
 ORDER = Order("set_parameter", "olga", "test")

@@ -8,7 +8,9 @@ import pytest
 from little_schemes import END, HERE, OTHERWISE, START, asks, check, clock, codes, only, scheme, way, when
 
 from workflow_runtime.core.problems import problems
-from workflow_runtime.core.scheme import Activity, Command, CommandInput, Condition, ConditionType, Missed, ParameterSpec, Purpose, Scheme, TimerSpec, TimerType
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_elements import Activity, Command, CommandInput, Condition, ParameterSpec, TimerSpec
+from workflow_runtime.core.scheme_words import ConditionType, Missed, Purpose, TimerType
 from workflow_runtime.errors import Problem, TimerValueError
 
 AMOUNT = ParameterSpec(name="Amount", type="decimal", purpose=Purpose.PERSISTENCE)

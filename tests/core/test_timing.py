@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from workflow_runtime.core.scheme import Missed, TimerSpec, TimerType
+from workflow_runtime.core.scheme_elements import TimerSpec
+from workflow_runtime.core.scheme_words import Missed, TimerType
 from workflow_runtime.core.timing import (
     IMMEDIATE,
     NEVER,

@@ -9,25 +9,20 @@ from little_schemes import HERE, clock, only, scheme, sound, way
 
 from workflow_runtime.core.frozen import FrozenDict
 from workflow_runtime.core.problems import Names, problems, unsupported
-from workflow_runtime.core.scheme import (
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_elements import (
     ActionRef,
     Activity,
     CodeAction,
-    CodeActionType,
     Comment,
-    Effect,
     ExceptionHandler,
     Fork,
     Localization,
-    LocalizeType,
-    ReactionType,
     Recovery,
-    RecoveryKind,
     RetryPolicy,
-    Scheme,
     Timeout,
-    TimerType,
 )
+from workflow_runtime.core.scheme_words import CodeActionType, Effect, LocalizeType, ReactionType, RecoveryKind, TimerType
 from workflow_runtime.core.unsupported import NOT_EXECUTED
 
 TIMEOUT = Timeout(type=ReactionType.RETRY, timer="30s", place=HERE)

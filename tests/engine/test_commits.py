@@ -124,7 +124,7 @@ def test_a_creation_costs_so_many_commits(bench: Bench, initial: str, commits: i
 
 def stepping(ctx: Any, parameter: str | None) -> None:
     for number in range(int(parameter or 0)):
-        ctx.step("s", lambda: number)
+        ctx.step("s", str, number)
 
 
 @pytest.mark.parametrize("steps", [0, 1, 3])

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from workflow_runtime.core.scheme import TimerSpec, TimerType
+from workflow_runtime.core.scheme_elements import TimerSpec
+from workflow_runtime.core.scheme_words import TimerType
 from workflow_runtime.core.timing import check_timer
 from workflow_runtime.engine.cron import cron_next
 from workflow_runtime.errors import TimerValueError

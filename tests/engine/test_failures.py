@@ -65,7 +65,7 @@ def failing(bench: Bench, scheme: str, error: type[BaseException] = ActionFailed
 
 def test_the_caller_gets_action_failed_chained_to_the_original(bench: Bench) -> None:
     original = ValueError("no stock")
-    runtime, process, error = failing(bench, text("Note", "Break"), actions={"Break": raising(original)})
+    _, process, error = failing(bench, text("Note", "Break"), actions={"Break": raising(original)})
     assert isinstance(error, ActionFailed)
     assert error.__cause__ is original
     assert (error.process_id, error.scheme_code, error.activity, error.action) == (process.id, "S", "Work", "Break")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -56,16 +57,17 @@ def may(bench: Bench, scheme: str, identity: str | None, **given: Any) -> bool:
     runtime = bench.opened[0] if bench.opened else bench(scheme, rules=RULES)
     process = runtime.create_instance("S", parameters={"Owner": "olga"})
     offered = [] if identity is None else [command.name for command in runtime.get_available_commands(process.id, identity)]
-    try:
+    with suppress(CommandNotAllowed):
         assert runtime.execute_command(process.id, "go", identity=identity, check_restrictions=True, **given).was_executed
-    except CommandNotAllowed as error:
-        assert (error.process_id, error.command, error.identity) == (process.id, "go", given.get("impersonated_identity") or identity)
-        assert runtime.get_process(process.id) == process
-        assert len(history(runtime, process.id)) == 1
-        assert given or offered == []
-        return False
-    assert given or identity is None or offered == ["go"]
-    return True
+        assert given or identity is None or offered == ["go"]
+        return True
+    with pytest.raises(CommandNotAllowed) as caught:
+        runtime.execute_command(process.id, "go", identity=identity, check_restrictions=True, **given)
+    error = caught.value
+    assert (error.process_id, error.command, error.identity) == (process.id, "go", given.get("impersonated_identity") or identity)
+    assert (runtime.get_process(process.id), len(history(runtime, process.id))) == (process, 1)
+    assert given or offered == []
+    return False
 
 
 @pytest.mark.parametrize(

@@ -307,7 +307,8 @@ def test_a_version_that_needs_what_this_server_lacks_is_not_executed_here(bench:
 
 
 def test_with_a_real_clock_timers_fire_from_threads_and_shutdown_ends_them(bench: Bench) -> None:
-    scheme = "scheme: T\ntimers: {t: {interval: 30ms}}\nactivities:\n  A: {initial: true}\n  B: {final: true, actions: [Note]}\ntransitions: [{from: A, to: B, on: {timer: t}}]"
+    scheme = "scheme: T\ntimers: {t: {interval: 30ms}}\nactivities: {A: {initial: true}, B: {final: true, actions: [Note]}}\n"
+    scheme += "transitions: [{from: A, to: B, on: {timer: t}}]"
     runtime = bench(scheme, real_time=True)
     processes = [runtime.create_instance("T") for _ in range(20)]
     until(lambda: all(runtime.get_process(process.id).status is ProcessStatus.FINALIZED for process in processes))

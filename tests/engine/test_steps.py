@@ -188,7 +188,7 @@ def test_an_effect_key_is_that_of_the_step_while_it_runs(bench: Bench) -> None:
     keys: list[str] = []
 
     def act(ctx: Any, parameter: str | None) -> None:
-        for number in range(2):
+        for _ in range(2):
             ctx.step("s", lambda: keys.append(ctx.idempotency_key))
         keys.append(ctx.idempotency_key)
         if len(keys) == 3:

@@ -87,7 +87,7 @@ def test_an_expression_without_a_value_is_never(bench: Bench) -> None:
 
 def test_a_value_that_cannot_be_read_fails_the_arrival(bench: Bench) -> None:
     runtime = bench(text("{interval: 1h}"))
-    with pytest.raises(ExecutionError, match="timer.*'A'") as caught:
+    with pytest.raises(ExecutionError, match=r"timer.*'A'") as caught:
         runtime.create_instance("S", parameters={"TimerValue_t": "soon"})
     assert runtime.get_process(caught.value.process_id).status is S.TERMINATED
 

@@ -10,7 +10,8 @@ from uuid import UUID
 from workflow_runtime.core.frozen import FrozenDict
 from workflow_runtime.core.process import Process, ProcessStatus
 from workflow_runtime.core.restoring import FinishedStep, InterruptedProcess, Interruption, Server
-from workflow_runtime.core.scheme import Activity, ParameterSpec, Scheme
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_elements import Activity, ParameterSpec
 
 AT = datetime(2031, 5, 1, tzinfo=UTC)
 ID = UUID(int=7)

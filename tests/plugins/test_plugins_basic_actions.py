@@ -11,10 +11,10 @@ from uuid import UUID
 
 import pytest
 from interrupted import context
-from workflow_runtime.plugins.basic_actions import COMPARISONS, check_parameter, remove_parameter, set_parameter
 
 from workflow_runtime.core.parameters import View
 from workflow_runtime.errors import EvaluationError, ExpressionError, ParameterError
+from workflow_runtime.plugins.basic_actions import COMPARISONS, check_parameter, remove_parameter, set_parameter
 
 
 def put(name: str, value: Any, **parameters: Any) -> Any:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from interrupted import interrupted
-from workflow_runtime.plugins.restorers import VERDICTS, Delete, JumpTo, Rerun, Resume
 
 from workflow_runtime.catalogue import Source, gather
 from workflow_runtime.core.process import ProcessStatus
 from workflow_runtime.core.restoring import DecisionKind
+from workflow_runtime.plugins.restorers import VERDICTS, Delete, JumpTo, Rerun, Resume
 
 ALL = [Rerun, Resume, Delete, lambda **choice: JumpTo("Failed", **choice)]
 

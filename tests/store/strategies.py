@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from workflow_runtime.core.frozen import FrozenDict
 from workflow_runtime.core.process import CancelRequest, EntryKind, ErrorInfo, HistoryEntry, JournalEntry, Process, ProcessStatus, Trigger, TriggerKind, Walk
-from workflow_runtime.core.scheme import Classifier
+from workflow_runtime.core.scheme_words import Classifier
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 ANY_TEXT = st.text(st.characters(), max_size=20)  #: of an exception: lone surrogates and U+0000 too

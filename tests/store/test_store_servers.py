@@ -10,7 +10,7 @@ from factories import NOW, decision, process, recovery, server
 from stored import put_running
 
 from workflow_runtime.core.process import Change, ChangeKind, ProcessStatus
-from workflow_runtime.core.scheme import SchemeKey
+from workflow_runtime.core.scheme_words import SchemeKey
 from workflow_runtime.errors import StoreError
 from workflow_runtime.store.reads import Reader
 from workflow_runtime.store.writes import Store

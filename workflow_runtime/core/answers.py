@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from workflow_runtime.core.process import Process
-from workflow_runtime.core.scheme import CommandInput
+from workflow_runtime.core.scheme_elements import CommandInput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,9 @@ from datetime import datetime
 
 from workflow_runtime.core import timing
 from workflow_runtime.core.process import Parameters, Process, Timer
-from workflow_runtime.core.scheme import Scheme, TimerSpec, TimerType, TriggerType
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_elements import TimerSpec
+from workflow_runtime.core.scheme_words import TimerType, TriggerType
 
 #: (definition, value as written) -> when it falls due; None: never
 DueOf = Callable[[TimerSpec, str], datetime | None]

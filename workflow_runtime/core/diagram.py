@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
-from workflow_runtime.core.scheme import Activity, Condition, ConditionType, Scheme, Transition, TriggerType
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_elements import Activity, Condition, Transition
+from workflow_runtime.core.scheme_words import ConditionType, TriggerType
 
 __all__ = ["DiagramFormat", "draw"]
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from workflow_runtime.core.process import EntryKind, ErrorInfo, HistoryEntry, Process, ProcessStatus, Trigger, TriggerKind, Walk
-from workflow_runtime.core.scheme import Activity, Classifier, Transition
+from workflow_runtime.core.scheme_elements import Activity, Transition
+from workflow_runtime.core.scheme_words import Classifier
 
 
 def note(

@@ -13,7 +13,9 @@ from itertools import islice
 from typing import Literal, NamedTuple
 
 from workflow_runtime.core.nearness import nearest
-from workflow_runtime.core.scheme import ActionRef, Activity, Element, Place, Scheme
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_elements import ActionRef, Activity, Element
+from workflow_runtime.core.scheme_words import Place
 from workflow_runtime.errors import LONGEST_QUOTE, Problem
 
 __all__ = ["Finding", "Names", "actions", "folded", "listed", "owners", "placed"]

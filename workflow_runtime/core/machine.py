@@ -14,7 +14,9 @@ from typing import Any
 from transitions import EventData
 from transitions import Machine as Table
 
-from workflow_runtime.core.scheme import Scheme, Transition, TriggerType
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_elements import Transition
+from workflow_runtime.core.scheme_words import TriggerType
 
 Holds = Callable[[Transition], bool]
 

@@ -27,7 +27,9 @@ from typing import Any
 from workflow_runtime.core import types
 from workflow_runtime.core.frozen import EMPTY, FrozenDict
 from workflow_runtime.core.process import Parameters, Process, TriggerKind, Walk
-from workflow_runtime.core.scheme import Command, CommandInput, Purpose, Scheme
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_elements import Command, CommandInput
+from workflow_runtime.core.scheme_words import Purpose
 from workflow_runtime.core.values import Limits, check_parameters
 from workflow_runtime.errors import ParameterError
 

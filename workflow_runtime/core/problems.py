@@ -35,7 +35,9 @@ from workflow_runtime.core.expression import compile_expression
 from workflow_runtime.core.finding import Finding, Names, actions, folded, listed, owners, placed
 from workflow_runtime.core.parameters import SYSTEM
 from workflow_runtime.core.reachability import reachability, reactions
-from workflow_runtime.core.scheme import Condition, ConditionType, Element, ReactionType, RecoveryKind, Scheme, TimerType, TriggerType
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_elements import Condition, Element
+from workflow_runtime.core.scheme_words import ConditionType, ReactionType, RecoveryKind, TimerType, TriggerType
 from workflow_runtime.core.timing import CronNext, check_timer, reads_as_interval
 from workflow_runtime.core.unsupported import NOT_SUPPORTED, unsupported
 from workflow_runtime.core.values import quoted

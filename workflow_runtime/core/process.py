@@ -27,7 +27,8 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from workflow_runtime.core.frozen import EMPTY, FrozenDict
-from workflow_runtime.core.scheme import Classifier, Scheme, SchemeKey
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_words import Classifier, SchemeKey
 
 Parameters = FrozenDict[str, Any]
 

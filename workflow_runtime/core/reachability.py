@@ -27,15 +27,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from workflow_runtime.core.finding import Finding, listed, owners
-from workflow_runtime.core.scheme import (
-    Activity,
-    ConditionType,
-    ExceptionHandler,
-    Scheme,
-    Timeout,
-    Transition,
-    TriggerType,
-)
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_elements import Activity, ExceptionHandler, Timeout, Transition
+from workflow_runtime.core.scheme_words import ConditionType, TriggerType
 from workflow_runtime.core.timing import IMMEDIATE
 from workflow_runtime.core.values import quoted
 

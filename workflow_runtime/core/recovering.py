@@ -39,7 +39,8 @@ from workflow_runtime.core.process import (
     evolve,
 )
 from workflow_runtime.core.restoring import DecisionKind, Interruption, RestoreDecision
-from workflow_runtime.core.scheme import ActionRef, Recovery, RecoveryKind
+from workflow_runtime.core.scheme_elements import ActionRef, Recovery
+from workflow_runtime.core.scheme_words import RecoveryKind
 
 CANCEL = "cancel"  #: who decides where a person had asked for the end
 MOST_ADOPTIONS = 5  #: without a decision between them

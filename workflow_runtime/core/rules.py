@@ -50,7 +50,9 @@ from workflow_runtime.core.process import (
     Walk,
     evolve,
 )
-from workflow_runtime.core.scheme import Classifier, Scheme, Transition, TriggerType
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_elements import Transition
+from workflow_runtime.core.scheme_words import Classifier, TriggerType
 
 # ------------------------------------------------------------------ birth and begin
 

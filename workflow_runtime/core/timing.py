@@ -40,7 +40,8 @@ from typing import Any, NoReturn
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from workflow_runtime.core.expression import Expression, Lookup, compile_expression
-from workflow_runtime.core.scheme import Missed, TimerSpec, TimerType
+from workflow_runtime.core.scheme_elements import TimerSpec
+from workflow_runtime.core.scheme_words import Missed, TimerType
 from workflow_runtime.core.values import quoted
 from workflow_runtime.errors import LONGEST_QUOTE, EvaluationError, ExpressionError, TimerValueError
 

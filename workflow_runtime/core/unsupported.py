@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from workflow_runtime.core.finding import Finding, Names, actions, owners, placed
-from workflow_runtime.core.scheme import Activity, Effect, Element, Scheme, TimerSpec, TimerType
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_elements import Activity, Element, TimerSpec
+from workflow_runtime.core.scheme_words import Effect, TimerType
 from workflow_runtime.core.timing import parse_interval
 from workflow_runtime.core.values import quoted
 from workflow_runtime.errors import Problem, TimerValueError

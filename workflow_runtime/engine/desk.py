@@ -12,7 +12,7 @@ from workflow_runtime.core import arming, recovering
 from workflow_runtime.core.process import Decision, Process, ProcessStatus, Timer, TimerKind
 from workflow_runtime.core.recovering import Case, Ruling
 from workflow_runtime.core.restoring import DecisionKind, FinishedStep, InterruptedProcess, PlannedDecision, Server
-from workflow_runtime.core.scheme import SchemeKey
+from workflow_runtime.core.scheme_words import SchemeKey
 from workflow_runtime.engine.asking import Panel, message_of, storable
 from workflow_runtime.engine.bystander import Bystander
 from workflow_runtime.engine.engine import Engine

@@ -15,7 +15,8 @@ from workflow_runtime.catalogue import Catalogue
 from workflow_runtime.core import parameters, timing
 from workflow_runtime.core.arming import DueOf
 from workflow_runtime.core.process import CancelRequest, Change, EntryKind, Process, Walk
-from workflow_runtime.core.scheme import SchemeKey, TimerSpec
+from workflow_runtime.core.scheme_elements import TimerSpec
+from workflow_runtime.core.scheme_words import SchemeKey
 from workflow_runtime.engine.bystander import Bystander
 from workflow_runtime.engine.calling import Caller
 from workflow_runtime.engine.clock import Clock

@@ -15,7 +15,9 @@ from workflow_runtime.core.answers import AvailableCommand, CommandResult
 from workflow_runtime.core.frozen import EMPTY
 from workflow_runtime.core.nearness import did_you_mean, nearest
 from workflow_runtime.core.process import Change, EntryKind, Parameters, Process, ProcessStatus, Timer, TimerKind, Trigger, TriggerKind, Walk
-from workflow_runtime.core.scheme import Command, LocalizeType, Scheme, Transition, TriggerType
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_elements import Command, Transition
+from workflow_runtime.core.scheme_words import LocalizeType, TriggerType
 from workflow_runtime.engine.engine import Engine
 from workflow_runtime.engine.judging import Asker, Judge
 from workflow_runtime.engine.run import LostRace, Run

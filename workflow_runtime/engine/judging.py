@@ -16,7 +16,8 @@ from workflow_runtime.core.frozen import EMPTY
 from workflow_runtime.core.machine import AUTO, trigger_key
 from workflow_runtime.core.parameters import View
 from workflow_runtime.core.process import Process, Walk
-from workflow_runtime.core.scheme import Combine, Condition, ConditionType, RestrictionType, Transition, TriggerType
+from workflow_runtime.core.scheme_elements import Condition, Transition
+from workflow_runtime.core.scheme_words import Combine, ConditionType, RestrictionType, TriggerType
 from workflow_runtime.core.substitution import fill
 from workflow_runtime.engine.engine import Engine
 from workflow_runtime.engine.schemes import Compiled

@@ -13,7 +13,7 @@ from workflow_runtime.core.frozen import EMPTY
 from workflow_runtime.core.nearness import did_you_mean
 from workflow_runtime.core.operating import Order
 from workflow_runtime.core.process import CancelRequest, Change, ChangeKind, Process, TimerKind, Walk
-from workflow_runtime.core.scheme import TriggerType
+from workflow_runtime.core.scheme_words import TriggerType
 from workflow_runtime.core.values import check_name
 from workflow_runtime.engine.engine import Engine
 from workflow_runtime.engine.executor import Executor, require_revision, require_status

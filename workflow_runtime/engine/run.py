@@ -31,7 +31,7 @@ from workflow_runtime.core.process import (
     TriggerKind,
     Walk,
 )
-from workflow_runtime.core.scheme import ActionRef, Transition
+from workflow_runtime.core.scheme_elements import ActionRef, Transition
 from workflow_runtime.engine.engine import Engine
 from workflow_runtime.engine.judging import Judge
 from workflow_runtime.engine.steps import ActionContext, Journal

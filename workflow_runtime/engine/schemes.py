@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 
 from workflow_runtime.core.expression import Expression, compile_expression
 from workflow_runtime.core.machine import Machine
-from workflow_runtime.core.scheme import ActionRef, Condition, ConditionType, Scheme, SchemeKey
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_elements import ActionRef, Condition
+from workflow_runtime.core.scheme_words import ConditionType, SchemeKey
 from workflow_runtime.errors import SchemeNotFound
 
 logging.getLogger("transitions").setLevel(logging.WARNING)  # it tells of every decision at INFO

@@ -20,7 +20,7 @@ from uuid import UUID
 from workflow_runtime.core import values
 from workflow_runtime.core.frozen import EMPTY, FrozenDict
 from workflow_runtime.core.process import JournalEntry, Parameters, Process, TriggerKind, Walk
-from workflow_runtime.core.scheme import ActionRef
+from workflow_runtime.core.scheme_elements import ActionRef
 from workflow_runtime.errors import Fenced, JournalMismatch, ParameterError, StoreError
 
 log = logging.getLogger("workflow_runtime.action")

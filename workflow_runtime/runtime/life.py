@@ -22,7 +22,8 @@ from uuid import uuid4
 from workflow_runtime.catalogue import Catalogue, Source, gather
 from workflow_runtime.core.problems import problems
 from workflow_runtime.core.reading import Format
-from workflow_runtime.core.scheme import Scheme, SchemeKey
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_words import SchemeKey
 from workflow_runtime.core.unsupported import unsupported
 from workflow_runtime.engine.bystander import Bystander
 from workflow_runtime.engine.calling import Caller

@@ -17,7 +17,8 @@ from workflow_runtime.core.pages import Page
 from workflow_runtime.core.problems import problems
 from workflow_runtime.core.process import DueTimer, HistoryEntry, Process, Timer, TimerKind
 from workflow_runtime.core.restoring import RecoveryPlan, RecoveryReport, Server
-from workflow_runtime.core.scheme import Scheme, SchemeKey
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_words import SchemeKey
 from workflow_runtime.core.unsupported import unsupported
 from workflow_runtime.engine import recovery
 from workflow_runtime.engine.cron import cron_next

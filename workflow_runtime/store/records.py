@@ -9,7 +9,7 @@ from uuid import UUID
 from workflow_runtime.core.frozen import FrozenDict
 from workflow_runtime.core.process import Decision, EntryKind, HistoryEntry, JournalEntry, ProcessStatus, Trigger, TriggerKind
 from workflow_runtime.core.restoring import RecoveryReport, Server
-from workflow_runtime.core.scheme import Classifier
+from workflow_runtime.core.scheme_words import Classifier
 from workflow_runtime.store import tables
 from workflow_runtime.store.rows import (
     Row,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from workflow_runtime.core.scheme import SchemeKey
+from workflow_runtime.core.scheme_words import SchemeKey
 from workflow_runtime.store import tables
 from workflow_runtime.store.dialects import Transaction
 

@@ -17,7 +17,7 @@ from sqlalchemy import bindparam
 
 from workflow_runtime.core.process import CancelRequest, Change, Decision, DueTimer, ErrorInfo, JournalEntry, Process, Timer
 from workflow_runtime.core.restoring import RecoveryReport, Server
-from workflow_runtime.core.scheme import SchemeKey
+from workflow_runtime.core.scheme_words import SchemeKey
 from workflow_runtime.errors import StoreUnavailable
 from workflow_runtime.store import changes, migrating, records, rows, schemes, servers, tables, waiting
 from workflow_runtime.store.changes import Applied, Outcome

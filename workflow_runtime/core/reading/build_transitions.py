@@ -9,20 +9,16 @@ from workflow_runtime.core.reading import document as doc
 from workflow_runtime.core.reading.building import Building
 from workflow_runtime.core.reading.neutral import Path
 from workflow_runtime.core.reading.spelling import generated_name
-from workflow_runtime.core.scheme import (
+from workflow_runtime.core.scheme_elements import Condition, Fork, Restriction, Transition, TriggerSpec
+from workflow_runtime.core.scheme_words import (
     Classifier,
     Combine,
-    Condition,
     ConditionType,
     CopyStrategy,
-    Fork,
     ForkDirection,
     MergeStrategy,
-    Restriction,
     RestrictionType,
     Startup,
-    Transition,
-    TriggerSpec,
     TriggerType,
 )
 

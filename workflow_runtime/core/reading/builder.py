@@ -17,31 +17,25 @@ from workflow_runtime.core.reading.build_transitions import TransitionBuilder
 from workflow_runtime.core.reading.building import Building
 from workflow_runtime.core.reading.findings import quoted
 from workflow_runtime.core.reading.neutral import Path
-from workflow_runtime.core.scheme import (
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_elements import (
     ActionRef,
     Activity,
     Actor,
     CodeAction,
     CodeActionParameter,
-    CodeActionType,
     Command,
     CommandInput,
     Comment,
-    Effect,
     ExceptionHandler,
     Localization,
-    LocalizeType,
-    Missed,
     ParameterSpec,
-    Purpose,
-    ReactionType,
     RetryPolicy,
-    Scheme,
     Texts,
     Timeout,
     TimerSpec,
-    TimerType,
 )
+from workflow_runtime.core.scheme_words import CodeActionType, Effect, LocalizeType, Missed, Purpose, ReactionType, TimerType
 
 D = TypeVar("D", bound=doc.Named)
 

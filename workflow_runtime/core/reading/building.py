@@ -10,7 +10,8 @@ from workflow_runtime.core.reading import spelling, xml_text
 from workflow_runtime.core.reading.findings import Findings, near, quoted
 from workflow_runtime.core.reading.limits import check_name
 from workflow_runtime.core.reading.neutral import Neutral, Path
-from workflow_runtime.core.scheme import Place, Recovery, Texts
+from workflow_runtime.core.scheme_elements import Recovery, Texts
+from workflow_runtime.core.scheme_words import Place
 
 
 class Building:

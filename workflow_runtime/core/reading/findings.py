@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import NoReturn
 
-from workflow_runtime.core.scheme import Place
+from workflow_runtime.core.scheme_words import Place
 from workflow_runtime.errors import LONGEST_QUOTE, Problem, SchemeError
 
 MOST_PROBLEMS = 100  #: a text with more errors is refused with these; nobody reads further

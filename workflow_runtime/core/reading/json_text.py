@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from workflow_runtime.core.reading.findings import Findings, quoted
 from workflow_runtime.core.reading.limits import MAX_DEPTH, MAX_NODES, UNWRITABLE
 from workflow_runtime.core.reading.neutral import Neutral, Path, WrittenFloat
-from workflow_runtime.core.scheme import Place
+from workflow_runtime.core.scheme_words import Place
 from workflow_runtime.errors import SchemeError
 
 _SPACE = re.compile(r"[ \t\n\r]*")

@@ -18,7 +18,7 @@ import re
 import unicodedata
 
 from workflow_runtime.core.reading.findings import Findings, quoted
-from workflow_runtime.core.scheme import Place
+from workflow_runtime.core.scheme_words import Place
 
 MAX_BYTES = 8 << 20
 MAX_TEXT = 256 << 10

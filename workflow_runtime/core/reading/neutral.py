@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from workflow_runtime.core.scheme import Place
+from workflow_runtime.core.scheme_words import Place
 
 Path = tuple[str | int, ...]
 

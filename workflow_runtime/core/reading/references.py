@@ -12,16 +12,9 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from workflow_runtime.core.reading.findings import Findings, quoted
-from workflow_runtime.core.scheme import (
-    Activity,
-    Command,
-    Place,
-    ReactionType,
-    Recovery,
-    Scheme,
-    Transition,
-    TriggerType,
-)
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_elements import Activity, Command, Recovery, Transition
+from workflow_runtime.core.scheme_words import Place, ReactionType, TriggerType
 
 E = TypeVar("E", bound=Any)
 

@@ -18,7 +18,8 @@ from typing import Any
 
 from workflow_runtime.core.reading.json_text import parsed_value
 from workflow_runtime.core.reading.neutral import WrittenFloat, canonical_json
-from workflow_runtime.core.scheme import Recovery, RecoveryKind, TimerType
+from workflow_runtime.core.scheme_elements import Recovery
+from workflow_runtime.core.scheme_words import RecoveryKind, TimerType
 
 _SNAKE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*$")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")

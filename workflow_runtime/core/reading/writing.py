@@ -13,35 +13,37 @@ from workflow_runtime.core.frozen import FrozenDict
 from workflow_runtime.core.reading import spelling
 from workflow_runtime.core.reading.findings import Findings
 from workflow_runtime.core.reading.limits import check_text
-from workflow_runtime.core.scheme import (
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_elements import (
     ActionRef,
     Activity,
-    Classifier,
     CodeAction,
-    Combine,
     Command,
     Comment,
     Condition,
-    ConditionType,
-    CopyStrategy,
     Element,
     ExceptionHandler,
     Fork,
     Localization,
-    MergeStrategy,
-    Missed,
     ParameterSpec,
-    Purpose,
-    ReactionType,
     Restriction,
-    RestrictionType,
     RetryPolicy,
-    Scheme,
-    Startup,
     Timeout,
     TimerSpec,
-    TimerType,
     Transition,
+)
+from workflow_runtime.core.scheme_words import (
+    Classifier,
+    Combine,
+    ConditionType,
+    CopyStrategy,
+    MergeStrategy,
+    Missed,
+    Purpose,
+    ReactionType,
+    RestrictionType,
+    Startup,
+    TimerType,
     TriggerType,
 )
 

@@ -15,7 +15,7 @@ from workflow_runtime.core.reading.neutral import Neutral, Path
 from workflow_runtime.core.reading.spelling import yaml_key
 from workflow_runtime.core.reading.xml_shapes import EXTRA, Shape, Unfit, expected_of, ours, shape_of
 from workflow_runtime.core.reading.xml_text import OURS, XmlElement, emit
-from workflow_runtime.core.scheme import CopyStrategy, MergeStrategy
+from workflow_runtime.core.scheme_words import CopyStrategy, MergeStrategy
 
 STYLED = frozenset({"name", "value", "designer", "extra"})  #: keys of a comment that are no style
 COPY_WORDS: dict[str, str | None] = {CopyStrategy.ALL: "all", CopyStrategy.NONE: "none", CopyStrategy.SPECIFIED: None, CopyStrategy.EXCEPT: "except"}

@@ -13,7 +13,7 @@ from typing import Any
 
 from workflow_runtime.core.reading.findings import near, quoted
 from workflow_runtime.core.reading.xml_text import OURS
-from workflow_runtime.core.scheme import (
+from workflow_runtime.core.scheme_words import (
     Classifier,
     CodeActionType,
     Combine,

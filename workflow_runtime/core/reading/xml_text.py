@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from workflow_runtime.core.reading.findings import Findings
 from workflow_runtime.core.reading.limits import MAX_ATTRIBUTES, MAX_DEPTH, MAX_ELEMENTS, check_text
-from workflow_runtime.core.scheme import Place
+from workflow_runtime.core.scheme_words import Place
 from workflow_runtime.errors import SchemeError
 
 OURS = "urn:workflow-runtime"  #: namespace of our additions

@@ -11,7 +11,7 @@ from workflow_runtime.core.reading.spelling import xml_date, xml_name
 from workflow_runtime.core.reading.xml_document import COPY_WORDS, MERGE_WORDS, STYLED
 from workflow_runtime.core.reading.xml_shapes import EXTRA, ours, shape_of
 from workflow_runtime.core.reading.xml_text import XmlElement
-from workflow_runtime.core.scheme import TimerType
+from workflow_runtime.core.scheme_words import TimerType
 from workflow_runtime.errors import ParameterError, SchemeError
 
 Values = dict[str, Any]

@@ -15,7 +15,7 @@ import yaml
 from workflow_runtime.core.reading.findings import Findings, quoted
 from workflow_runtime.core.reading.limits import MAX_DEPTH, MAX_NODES, MAX_TEXT, UNWRITABLE, place_at
 from workflow_runtime.core.reading.neutral import Neutral, Path, WrittenFloat
-from workflow_runtime.core.scheme import Place
+from workflow_runtime.core.scheme_words import Place
 
 _TAG = "tag:yaml.org,2002:"
 _NOT_A_NUMBER = re.compile(r"[-+]?\.(?:nan|inf)$", re.IGNORECASE)
