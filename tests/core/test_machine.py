@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from little_schemes import OTHERWISE, clock, scheme, way, when
@@ -29,7 +30,7 @@ def chosen(of: Scheme, trigger: str, source: str = "A", *, holding: Iterable[str
     return (taken.name if taken else None), asked
 
 
-def three(**last: object) -> Scheme:
+def three(**last: Any) -> Scheme:
     return scheme("A", "B", "C", way("A", "B", "one", command="go"), way("A", "C", "two", command="go"), way("A", "A", "three", command="go", **last))
 
 

@@ -22,7 +22,7 @@ S = ProcessStatus
 # ------------------------------------------------------------------ MOVES
 
 
-ALLOWED = {
+ALLOWED: dict[ProcessStatus | None, set[ProcessStatus]] = {
     None: {S.INITIALIZED, S.RUNNING, S.IDLED, S.FINALIZED, S.ERROR, S.TERMINATED},
     **{status: {S.RUNNING, S.IDLED, S.FINALIZED, S.ERROR, S.TERMINATED} for status in S},
 }
@@ -82,9 +82,9 @@ def test_a_process_is_born_running_with_the_walk_into_its_initial_activity() -> 
     born = after(change)
     assert (change.kind, change.before, change.result.revision) == (ChangeKind.CREATE, None, 1)
     assert (born.id, born.root_id, born.status, born.owner, born.token, born.activity, born.state) == (ID, ID, S.RUNNING, "me", 99, "", "")
-    assert (born.parameters, born.tenant_id, born.key, born.created_at, born.status_since) == ({"a": 1}, "t", SCHEME.key, NOW, NOW)
+    assert (dict(born.parameters), born.tenant_id, born.key, born.created_at, born.status_since) == ({"a": 1}, "t", SCHEME.key, NOW, NOW)
     assert born.walk is not None
-    assert (born.walk.activity, born.walk.transition, born.walk.trigger.kind, born.walk.temporary) == ("A", "", TriggerKind.CREATE, {"b": 2})
+    assert (born.walk.activity, born.walk.transition, born.walk.trigger.kind, dict(born.walk.temporary)) == ("A", "", TriggerKind.CREATE, {"b": 2})
     assert (born.walk.identity, born.walk.impersonated_identity) == ("ann", "bob")
     assert change.entries == (), "nothing has been entered yet"
 
@@ -138,7 +138,7 @@ def test_the_automatic_walk_that_follows_is_for_the_same_people_in_the_same_run(
     following = rules.next_walk(done, leading, FrozenDict({"t": 1}), walk_id="n", now=NOW + HOUR)
     assert (following.id, following.activity, following.transition, following.trigger, following.run) == ("n", "C", "B-C", Trigger(TriggerKind.AUTO), LATE)
     assert (following.identity, following.impersonated_identity, following.automatic, following.due) == ("ann", "bob", 4, NOW)
-    assert (following.temporary, following.inputs, following.step, following.tries) == ({"t": 1}, {}, 0, 0)
+    assert (dict(following.temporary), dict(following.inputs), following.step, following.tries) == ({"t": 1}, {}, 0, 0)
     assert (following.actor, following.reason) == (None, None), "what an operator ordered was the first walk"
 
 
@@ -152,7 +152,7 @@ def test_a_timer_of_value_zero_follows_as_a_timer_and_counts_as_automatic() -> N
 def test_new_work_in_place_of_a_walk_keeps_people_and_values_and_counts_on() -> None:
     old = walk(identity="ann", temporary=FrozenDict({"t": 1}), inputs=FrozenDict({"i": 1}), automatic=7, step=3, tries=2, transition="A-B")
     new = rules.walk_after(old, "C", Trigger(TriggerKind.AUTO), walk_id="n", now=NOW, reason="why")
-    assert (new.id, new.activity, new.transition, new.identity, new.temporary, new.inputs) == ("n", "C", "", "ann", {"t": 1}, {})
+    assert (new.id, new.activity, new.transition, new.identity, dict(new.temporary), dict(new.inputs)) == ("n", "C", "", "ann", {"t": 1}, {})
     assert (new.run, new.step, new.tries, new.automatic, new.reason) == (old.run, 0, 0, 8, "why")
 
 
@@ -174,7 +174,7 @@ def test_a_client_leaves_a_walk_with_an_empty_owner_and_a_due_start_row() -> Non
     left = after(change)
     assert (left.status, left.owner, left.walk, left.is_waiting) == (S.RUNNING, None, step, True)
     assert change.arm == (Timer(name="start", kind=TimerKind.START, due=NOW),)
-    assert (step.actor, step.reason, step.trigger, step.temporary) == ("olga", "test", Trigger(TriggerKind.OPERATOR, "set_activity"), {"t": 1})
+    assert (step.actor, step.reason, step.trigger, dict(step.temporary)) == ("olga", "test", Trigger(TriggerKind.OPERATOR, "set_activity"), {"t": 1})
 
 
 def test_any_server_takes_it_up_with_a_new_token_and_the_row_goes() -> None:

@@ -67,7 +67,7 @@ def test_a_parameter_overrides_the_value_of_a_timer(value: Any, effective: str) 
     assert spec is not None
     assert timer_value(spec, values) == effective
     asked: list[str] = []
-    arm(SCHEME, "C", values, lambda spec, value: asked.append(f"{spec.name}={value}"))  # type: ignore[func-returns-value]
+    arm(SCHEME, "C", values, lambda spec, value: asked.append(f"{spec.name}={value}"))
     assert asked == ([] if effective == "0" else [f"late={effective}"]) + ["sticky=2h"]
 
 

@@ -58,7 +58,7 @@ def test_an_arrival_is_one_change_of_everything() -> None:
     there = after(change)
     assert change.kind is ChangeKind.ARRIVE
     assert (there.activity, there.state, there.previous_activity, there.previous_state) == ("B", "Paid", "A", "Open")
-    assert (there.parameters, there.activity_since, there.walk, there.last_error, there.last_seq) == ({"a": 1}, NOW + HOUR, None, None, 5)
+    assert (dict(there.parameters), there.activity_since, there.walk, there.last_error, there.last_seq) == ({"a": 1}, NOW + HOUR, None, None, 5)
     assert (change.arm, change.drop_others, there.status, there.owner) == ((row("late"),), True, S.RUNNING, "me")
     (entry,) = change.entries
     assert (entry.kind, entry.seq, entry.from_activity, entry.to_activity, entry.from_state, entry.to_state) == (EntryKind.MOVED, 5, "A", "B", "Open", "Paid")
@@ -132,7 +132,7 @@ def test_released_work_is_anybodys_at_once_and_counts_nothing() -> None:
 
 def test_values_set_by_an_operator_are_the_processes_at_once_and_told() -> None:
     change = operating.set_parameters(standing(parameters=FrozenDict({"a": 1, "b": 2})), {"a": None, "c": 3}, ORDER, server="me", now=NOW)
-    assert (after(change).parameters, after(change).status, change.before.status) == ({"b": 2, "c": 3}, S.IDLED, S.IDLED)  # type: ignore[union-attr]
+    assert (dict(after(change).parameters), after(change).status, change.before.status) == ({"b": 2, "c": 3}, S.IDLED, S.IDLED)  # type: ignore[union-attr]
     (entry,) = change.entries
     assert (entry.kind, entry.actor, entry.reason, entry.trigger) == (EntryKind.OPERATED, "olga", "test", Trigger(TriggerKind.OPERATOR, "set_parameter"))
     assert entry.seq == after(change).last_seq == 1

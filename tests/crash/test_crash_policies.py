@@ -72,7 +72,8 @@ def check_policy(crash: Crash, folder: Path, policy: str, point: str) -> None:
     elif policy == "jump":
         assert (made, stands.activity, stands.status) == ("run_from_new_activity", "Ready", ProcessStatus.IDLED)
     elif policy == "rerun":
-        assert (made, stands.activity) == ("run_from_current_activity", found.activity or "Open")
+        rests = {"": "Open", "Checked": "Waiting"}.get(found.activity, found.activity)  # Checked leads on by itself
+        assert (made, stands.activity) == ("run_from_current_activity", rests)
         assert stands.status is ProcessStatus.IDLED
     else:
         assert found.walk is not None

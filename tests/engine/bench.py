@@ -15,7 +15,7 @@ from workflow_runtime.engine.engine import Engine
 from workflow_runtime.testing.clock import FakeClock
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)  #: a Tuesday
-WHO = {"actor": "olga", "reason": "test"}
+WHO: dict[str, Any] = {"actor": "olga", "reason": "test"}
 
 
 class Bench:

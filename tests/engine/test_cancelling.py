@@ -164,7 +164,7 @@ def test_what_waits_for_a_server_is_at_rest_for_operators_and_busy_for_commands(
     client.cancel_process(process.id, **WHO)
     bench.clock.advance(1)
     after = server.get_process(process.id)
-    assert (after.status, after.activity, after.parameters, bench.said) == (ProcessStatus.TERMINATED, "A", {"a": 1}, [])
+    assert (after.status, after.activity, dict(after.parameters), bench.said) == (ProcessStatus.TERMINATED, "A", {"a": 1}, [])
     client.resume_process(process.id, **WHO)
     bench.clock.advance(1)
     assert (server.get_process(process.id).activity, bench.said) == ("D", ["third"])

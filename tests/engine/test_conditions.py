@@ -126,7 +126,7 @@ def test_an_external_parameter_is_used_and_never_stored(bench: Bench) -> None:
 
     runtime = bench(text('{from: A, to: B, on: {command: go}, when: "@Rate = 3"}'), external=provider)
     result = runtime.execute_command(runtime.create_instance("S").id, "go")
-    assert (result.process.activity, result.process.parameters) == ("B", {})
+    assert (result.process.activity, dict(result.process.parameters)) == ("B", {})
 
 
 # ------------------------------------------------------------------ a condition that raises

@@ -131,7 +131,7 @@ def test_an_action_that_fails_at_creation_leaves_the_process(bench: Bench) -> No
     with pytest.raises(ActionFailed) as caught:
         runtime.create_instance("S", parameters={"a": 1})
     process = runtime.get_process(caught.value.process_id)
-    assert (process.status, process.activity, process.state, process.parameters) == (ProcessStatus.TERMINATED, "", "", {"a": 1})
+    assert (process.status, process.activity, process.state, dict(process.parameters)) == (ProcessStatus.TERMINATED, "", "", {"a": 1})
     assert told(runtime, process.id) == [("failed", "", "Terminated")]
 
 

@@ -13,6 +13,7 @@ from test_actions import Once
 
 from workflow_runtime import Process, ProcessStatus, WorkflowRuntime
 from workflow_runtime.core.filters import ProcessFilter
+from workflow_runtime.core.frozen import FrozenDict
 from workflow_runtime.errors import (
     ActionFailed,
     ActivityNotFound,
@@ -72,7 +73,7 @@ def test_set_activity_enters_it_with_its_actions_and_what_follows(bench: Bench) 
     runtime, process = started(bench)
     after = runtime.set_activity(process.id, "B", parameters={"N": 1, "Passing": 2, "Other": 3}, **WHO)
     assert isinstance(after, Process)
-    assert (after.activity, after.status, after.parameters) == ("C", ProcessStatus.IDLED, {"N": 1})
+    assert (after.activity, after.status, dict(after.parameters)) == ("C", ProcessStatus.IDLED, {"N": 1})
     assert bench.said == ["B", "B"]
     entered, followed = history(runtime, process.id)[1:]
     assert (entered.trigger.kind, entered.trigger.name, entered.actor, entered.reason, entered.transition) == ("Operator", "set_activity", "olga", "test", "")
@@ -83,7 +84,7 @@ def test_to_only_stand_there_runs_nothing_and_leads_no_further(bench: Bench) -> 
     runtime, process = started(bench)
     after = runtime.set_activity(process.id, "B", execute=False, parameters={"N": 1}, **WHO)
     assert isinstance(after, Process)
-    assert (after.activity, after.state, after.status, after.parameters, after.walk, bench.said) == ("B", "Busy", ProcessStatus.IDLED, {"N": 1}, None, [])
+    assert (after.activity, after.state, after.status, dict(after.parameters), after.walk, bench.said) == ("B", "Busy", ProcessStatus.IDLED, {"N": 1}, None, [])
     assert (last(runtime, process.id).actor, last(runtime, process.id).status) == ("olga", "Idled")
     stood = runtime.set_activity(process.id, "C", execute=False, **WHO)
     assert [timer.name for timer in runtime.get_timers(stood.id)] == ["late", "once"]  # type: ignore[union-attr]
@@ -338,7 +339,7 @@ def test_a_filter_reaches_all_that_match_and_one_that_fails_stops_nobody(bench: 
     runtime, first = started(bench, Once())
     others = [runtime.create_instance("S", parameters={"N": number}) for number in (7, 7, 8)]
     runtime.set_activity(others[0].id, "End", **WHO)
-    seven = ProcessFilter(parameters={"N": 7})
+    seven = ProcessFilter(parameters=FrozenDict({"N": 7}))
     dry = runtime.cancel_process(seven, dry_run=True, **WHO)
     assert (dry.verb, dry.dry_run, set(dry.matched), dry.done, dry.failed) == ("cancel", True, {one.id for one in others[:2]}, (), {})
     assert runtime.count_processes(ProcessFilter(status=ProcessStatus.TERMINATED)) == 0

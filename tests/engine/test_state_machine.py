@@ -119,7 +119,7 @@ class Lives(RuleBasedStateMachine):
         return self.answer == "yes"
 
     @initialize(target=ids)
-    def first(self) -> UUID:
+    def first(self) -> Any:
         return self.create(0)
 
     @rule(target=ids, n=st.integers(0, 5))

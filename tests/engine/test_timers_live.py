@@ -135,8 +135,8 @@ def test_entering_an_activity_again_restarts_its_timers_unless_they_are_kept(ben
 
 
 def test_a_kept_timer_lives_as_long_as_each_next_activity_has_it(bench: Bench) -> None:
-    ways = ("{from: A, to: End, on: {timer: t}}", "{from: B, to: End, on: {timer: t}}", "{from: A, to: B, on: {command: go}}")
-    ways += ("{from: B, to: C, on: {command: go}}", "{from: C, to: A, on: {command: go}}")
+    ways = ["{from: A, to: End, on: {timer: t}}", "{from: B, to: End, on: {timer: t}}", "{from: A, to: B, on: {command: go}}"]
+    ways += ["{from: B, to: C, on: {command: go}}", "{from: C, to: A, on: {command: go}}"]
     runtime = bench(text("{interval: 3h, keep_if_set: true}", *ways))
     process = runtime.create_instance("S")
     seen = []

@@ -123,11 +123,24 @@ def test_a_write_on_the_way_reads_the_request_back_and_leaves_it(store: Store) -
     assert loaded(store, running).cancel_requested == WANTED
 
 
-@pytest.mark.parametrize("kind", [ChangeKind.CANCEL, ChangeKind.FAIL, ChangeKind.VERDICT])
-def test_another_way_to_rest_clears_the_request(store: Store, kind: ChangeKind) -> None:
+def broken_off(before: Process, kind: ChangeKind) -> Change:
+    return Change(kind=kind, before=before, after=replace(before, status=ProcessStatus.TERMINATED, owner=None))
+
+
+@pytest.mark.parametrize("kind", [ChangeKind.FAIL, ChangeKind.VERDICT])
+def test_a_failure_or_verdict_that_knows_of_no_request_is_stopped_too(store: Store, kind: ChangeKind) -> None:
     running = put_running(store, process())
     store.request_cancel(running.id, WANTED)
-    assert store.apply(Change(kind=kind, before=running, after=replace(running, status=ProcessStatus.TERMINATED, owner=None))).outcome is Outcome.APPLIED
+    before = everything(store)
+    assert store.apply(broken_off(running, kind)) == Applied(Outcome.FLAGGED)
+    assert everything(store) == before
+
+
+@pytest.mark.parametrize("kind", [ChangeKind.CANCEL, ChangeKind.FAIL, ChangeKind.VERDICT])
+def test_coming_to_rest_in_knowledge_of_the_request_clears_it(store: Store, kind: ChangeKind) -> None:
+    running = put_running(store, process())
+    store.request_cancel(running.id, WANTED)
+    assert store.apply(broken_off(loaded(store, running), kind)).outcome is Outcome.APPLIED
     assert loaded(store, running).cancel_requested is None
 
 

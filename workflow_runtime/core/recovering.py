@@ -17,7 +17,6 @@ nobody                   the status rule
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -257,7 +256,3 @@ def _entry(after: Process, record: Decision, owner: str, now: datetime, *, kind:
 def _with(values: Parameters, more: Parameters) -> Parameters:
     """None removes a value."""
     return FrozenDict({name: value for name, value in {**values, **more}.items() if value is not None}) if more else values
-
-
-def names_of(timers: Collection[Timer]) -> frozenset[str]:
-    return frozenset(timer.name for timer in timers)

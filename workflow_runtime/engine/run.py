@@ -257,7 +257,10 @@ class Run:
         due_of = self.engine.due_of(self.process, self.process.walk, now=now, quiet=True)
         timers, cause = self._timer_rows(), error_info(error)
         self._add(rules.fail(self.process, cause, timers, due_of, server=self._server, now=now, failed_walk=self._last, fired=self._fired))
-        self._commit(heed_cancel=False)
+        try:
+            self._commit(heed_cancel=False)
+        except Cancelled as cancelled:  # nothing was written: the failure goes with the cancellation
+            self._cancel(cancelled.request)
 
     def _timer_rows(self) -> set[str]:
         """Names of the timer rows that will exist once ``pending`` is committed."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from workflow_runtime.engine.calling import calling_loop
@@ -18,7 +18,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _twin(verb: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Aio, P], Awaitable[R]]:
+def _twin(verb: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Aio, P], Coroutine[Any, Any, R]]:
     async def awaitable(self: Aio, /, *args: P.args, **kwargs: P.kwargs) -> R:
         token = calling_loop.set(asyncio.get_running_loop())
         try:

@@ -221,15 +221,16 @@ class Life(Builder):
 
     def shutdown(self) -> None:
         """Hands work back between steps, waits ``shutdown_grace`` seconds for steps in flight, lets go. Idempotent."""
-        parts, self._started = self._started, None
+        parts = self._started
         self._sealed = False
-        if parts is None or parts.pid != os.getpid():
+        if parts is None or parts.pid != os.getpid() or parts.engine.draining:
             return
         engine, presence = parts.engine, parts.engine.presence
         engine.notify("runtime_stopping", runtime=self)
         engine.draining = True
         with ExitStack() as last_first:  # each of these happens, whatever became of the one before
             last_first.callback(self._remove_folder)
+            last_first.callback(self._forget)
             last_first.callback(engine.store.close)
             last_first.callback(engine.caller.close)
             if isinstance(presence, Presence):
@@ -239,6 +240,10 @@ class Life(Builder):
             if isinstance(presence, Presence):
                 presence.drain()
             self._await_work(parts)
+
+    def _forget(self) -> None:
+        """Only now: until it has ended, an action in flight may call the runtime's verbs."""
+        self._started = None
 
     def _await_work(self, parts: Started) -> None:
         grace = parts.engine.settings.shutdown_grace

@@ -10,8 +10,8 @@ at rest (no owner)       id, owner IS NULL, token, revision; my server row exist
 owned by another         id, its owner, token, revision; my server row exists and is not dead
 =======================  ==========================================================================
 
-A client has no server row and omits that part. An arrival that brings an executed process to rest also asks
-that nobody requested its cancellation (else FLAGGED). ``cancel_requested`` and ``children_open`` are written
+A client has no server row and omits that part. An arrival, a failure or a verdict that brings an owned process to
+rest also asks that nobody requested its cancellation (else FLAGGED). ``cancel_requested`` and ``children_open`` are written
 by strangers: no guarded write sets them, except that coming to rest clears the request, and each reads them back.
 """
 
@@ -52,6 +52,10 @@ class Applied(NamedTuple):
 LOST, FLAGGED = Applied(Outcome.LOST), Applied(Outcome.FLAGGED)
 
 
+#: Coming to rest in one of these ways, the process may have been cancelled meanwhile; who wrote the change knew of none.
+_HEED_CANCEL = (ChangeKind.ARRIVE, ChangeKind.FAIL, ChangeKind.VERDICT)
+
+
 class Shape(NamedTuple):
     """What decides the text of a guarded statement."""
 
@@ -64,7 +68,8 @@ class Shape(NamedTuple):
         before, after = change.before, change.after
         assert before is not None
         comes_to_rest = before.owner is not None and after is not None and after.owner is None
-        return cls(before.owner is not None, me is not None and before.owner != me, comes_to_rest and change.kind is ChangeKind.ARRIVE)
+        heeds = change.kind in _HEED_CANCEL and before.cancel_requested is None
+        return cls(before.owner is not None, me is not None and before.owner != me, comes_to_rest and heeds)
 
 
 def _guard(shape: Shape) -> sa.ColumnElement[bool]:

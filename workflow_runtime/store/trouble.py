@@ -1,0 +1,173 @@
+"""What an error of a database means: one table for all of them.
+
+Law: a dialect says which trouble an error is, and nothing else; this page says what becomes of it.
+
+============  =======================  ==================  ==================================================
+trouble       PostgreSQL SQLSTATE      MariaDB, MySQL      becomes
+============  =======================  ==================  ==================================================
+CONTENDED     40001, 40P01             1020, 1213          the whole transaction again, up to 5 times in all
+DUPLICATE     23...                    1062, 1451 ...      Conflict
+CHARACTER     22021, 22P02, 22P05      1366                ParameterError bad_character
+TOO_LONG      22001, 54000             1406                ParameterError too_large
+OUT_OF_RANGE  22003                    1264                ParameterError number_out_of_range
+NO_TABLES     42P01, 42703, 3F000 ...  1146, 1054          StoreUnavailable: upgrade
+READ_ONLY     25006                    1290, 1792, 1836    StoreUnavailable
+DISK_FULL     53100                    3, 28, 1021, 1114   StoreUnavailable
+TIMEOUT       55P03, 57014, 25P03      1205, 1969, 3024    StoreUnavailable; 1205 ends only the statement, so
+                                                           whoever sees an error rolls the transaction back
+LOST          none, 08..., 57P0.       2006, 2013 ...      StoreUnavailable; the outcome of a commit is unknown
+OTHER         everything else          everything else     StoreUnavailable
+============  =======================  ==================  ==================================================
+
+A StoreUnavailable carries ``outcome``: "known" means that nothing of the call was stored, "unknown" that
+the connection broke off while a commit was under way. ``reason`` is the trouble.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TypeVar
+
+from workflow_runtime.errors import ParameterError, StoreError, StoreUnavailable
+
+T = TypeVar("T")
+
+ATTEMPTS = 5
+LONGEST_PAUSE = 0.05  #: seconds, before the second attempt; twice as long before each further one
+
+
+class Conflict(StoreError):
+    """A row that may exist only once is there already; nothing was stored."""
+
+
+class Contended(StoreUnavailable):
+    """The database ended this transaction in favour of another; nothing was stored."""
+
+
+class Trouble(StrEnum):
+    CONTENDED = "contended"
+    DUPLICATE = "duplicate"
+    CHARACTER = "character"
+    TOO_LONG = "too_long"
+    OUT_OF_RANGE = "out_of_range"
+    NO_TABLES = "no_tables"
+    READ_ONLY = "read_only"
+    DISK_FULL = "disk_full"
+    TIMEOUT = "timeout"
+    LOST = "lost"
+    OTHER = "other"
+
+
+#: Whole SQLSTATEs first, then their classes.
+BY_SQLSTATE: dict[str, Trouble] = {
+    "40001": Trouble.CONTENDED,
+    "40P01": Trouble.CONTENDED,
+    "22001": Trouble.TOO_LONG,
+    "54000": Trouble.TOO_LONG,
+    "22003": Trouble.OUT_OF_RANGE,
+    "22021": Trouble.CHARACTER,
+    "22P02": Trouble.CHARACTER,
+    "22P05": Trouble.CHARACTER,
+    "3F000": Trouble.NO_TABLES,
+    "42P01": Trouble.NO_TABLES,
+    "42703": Trouble.NO_TABLES,
+    "42883": Trouble.NO_TABLES,  # our function
+    "25006": Trouble.READ_ONLY,
+    "25P03": Trouble.TIMEOUT,
+    "53100": Trouble.DISK_FULL,
+    "55P03": Trouble.TIMEOUT,
+    "57014": Trouble.TIMEOUT,
+    "57P01": Trouble.LOST,
+    "57P02": Trouble.LOST,
+    "57P03": Trouble.LOST,
+    "57P05": Trouble.LOST,
+    "08": Trouble.LOST,
+    "23": Trouble.DUPLICATE,
+}
+
+BY_NUMBER: dict[int, Trouble] = {
+    1020: Trouble.CONTENDED,
+    1213: Trouble.CONTENDED,
+    1022: Trouble.DUPLICATE,
+    1048: Trouble.DUPLICATE,
+    1062: Trouble.DUPLICATE,
+    1451: Trouble.DUPLICATE,
+    1452: Trouble.DUPLICATE,
+    1366: Trouble.CHARACTER,
+    1406: Trouble.TOO_LONG,
+    1264: Trouble.OUT_OF_RANGE,
+    1054: Trouble.NO_TABLES,
+    1146: Trouble.NO_TABLES,
+    1290: Trouble.READ_ONLY,
+    1792: Trouble.READ_ONLY,
+    1836: Trouble.READ_ONLY,
+    3: Trouble.DISK_FULL,
+    28: Trouble.DISK_FULL,
+    1021: Trouble.DISK_FULL,
+    1114: Trouble.DISK_FULL,
+    1205: Trouble.TIMEOUT,
+    1969: Trouble.TIMEOUT,
+    3024: Trouble.TIMEOUT,
+    0: Trouble.LOST,  # PyMySQL: the connection was closed before
+    1053: Trouble.LOST,
+    1159: Trouble.LOST,
+    1161: Trouble.LOST,
+    1927: Trouble.LOST,
+    2002: Trouble.LOST,
+    2003: Trouble.LOST,
+    2006: Trouble.LOST,
+    2013: Trouble.LOST,
+    2014: Trouble.LOST,
+    2055: Trouble.LOST,
+    4031: Trouble.LOST,
+}
+
+
+def of_sqlstate(state: str | None) -> Trouble:
+    """None: the driver itself gave up, since the connection broke off (or was never made)."""
+    if state is None:
+        return Trouble.LOST
+    return BY_SQLSTATE.get(state) or BY_SQLSTATE.get(state[:2], Trouble.OTHER)
+
+
+def of_number(number: object) -> Trouble:
+    return BY_NUMBER.get(number, Trouble.OTHER) if isinstance(number, int) else Trouble.OTHER
+
+
+def meaning(trouble: Trouble, cause: str, place: str, *, committing: bool = False) -> Exception:
+    """The error to raise. ``committing``: should the connection be lost, a commit was under way."""
+    refusal = _REFUSALS.get(trouble)
+    if refusal is not None:
+        return refusal(cause)
+    outcome = "unknown" if committing and trouble is Trouble.LOST else "known"
+    if trouble is Trouble.NO_TABLES:
+        message = f"the database {place} has not the tables of this version ({cause}); run wfr db upgrade"
+    elif outcome == "unknown":
+        message = f"the connection to {place} broke off during a commit: {cause}; whether it was stored is not known: read the process again"
+    else:
+        message = f"the database {place} cannot be used: {cause}; repeat the call when it is back"
+    kind = Contended if trouble is Trouble.CONTENDED else StoreUnavailable
+    return kind(message, outcome=outcome, reason=trouble.value)
+
+
+_REFUSALS: dict[Trouble, Callable[[str], Exception]] = {
+    Trouble.DUPLICATE: lambda cause: Conflict(f"nothing was stored: {cause}"),
+    Trouble.CHARACTER: lambda cause: ParameterError(f"a text cannot be stored: {cause}", code="bad_character"),
+    Trouble.TOO_LONG: lambda cause: ParameterError(f"a text is longer than the database takes: {cause}", code="too_large"),
+    Trouble.OUT_OF_RANGE: lambda cause: ParameterError(f"a number is out of the database's range: {cause}", code="number_out_of_range"),
+}
+
+
+def again(work: Callable[[], T], chance: Callable[[], float], pause: Callable[[float], object] | None = None) -> T:
+    """What ``work`` returns; begun anew when the database ended it in favour of another transaction, at most 5 times in all.
+
+    ``chance`` gives numbers from 0 to 1: two that met once should not meet again. Contended when all attempts failed.
+    """
+    for attempt in range(ATTEMPTS - 1):
+        try:
+            return work()
+        except Contended:
+            (pause or threading.Event().wait)(LONGEST_PAUSE * 2**attempt * chance())
+    return work()
