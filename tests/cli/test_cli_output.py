@@ -13,8 +13,9 @@ import pytest
 from wfr_calls import Terminal
 
 from workflow_runtime.cli.options import Output
-from workflow_runtime.cli.output import Table, aligned, card, first, plain, printable, say, shown, write
+from workflow_runtime.cli.output import Table, aligned, card, first, printable, say, shown, write
 from workflow_runtime.core.frozen import FrozenDict
+from workflow_runtime.core.plain import plain
 
 NOON = datetime(2031, 5, 6, 14, 0, 0, 123456, tzinfo=timezone(timedelta(hours=2)))
 ID = UUID("aaaaaaaa-0000-4000-8000-000000000001")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -334,6 +335,26 @@ def test_a_thousand_due_at_once_fire_once_each(bench: Bench) -> None:
     with engine_of(runtime).store.dialect.read() as transaction:
         fired = transaction.driver.execute("SELECT process_id, count(*) FROM wf_history WHERE trigger_kind = 'Timer' GROUP BY process_id").fetchall()
     assert (len(fired), {count for _, count in fired}) == (number, {1})
+
+
+def test_of_two_overdue_timers_of_one_process_the_earlier_leads(bench: Bench) -> None:
+    """Both are read at once and there are eight workers: the later one would overtake while the earlier is still being decided."""
+    overtaken = threading.Event()
+
+    def slow(ctx: Any, parameter: str | None) -> bool:
+        overtaken.wait(0.3)  # the time in which the other would be asked
+        return True
+
+    def quick(ctx: Any, parameter: str | None) -> bool:
+        overtaken.set()
+        return True
+
+    scheme = text("{interval: 1h}", "{from: A, to: B, on: {timer: t}, when: {action: Slow}}", "{from: A, to: C, on: {timer: u}, when: {action: Quick}}")
+    runtime = bench(scheme.replace("timers:\n", "timers:\n  u: {interval: 2h}\n"), conditions={"Slow": slow, "Quick": quick})
+    process = runtime.create_instance("S")
+    bench.clock.advance(3 * HOUR)
+    assert path_of(runtime, process.id) == ["A", "B"]
+    assert not overtaken.is_set()
 
 
 def test_a_process_that_cannot_be_fired_here_does_not_stop_the_others(bench: Bench) -> None:

@@ -27,8 +27,9 @@ import click
 
 from workflow_runtime.cli.naming import DONE, FAILED, PARTIAL
 from workflow_runtime.cli.options import Call, Output
-from workflow_runtime.cli.output import Table, json_text, plain, say, write
+from workflow_runtime.cli.output import Table, json_text, say, write
 from workflow_runtime.cli.selecting import selected
+from workflow_runtime.core.plain import plain
 
 if TYPE_CHECKING:
     from workflow_runtime.core.answers import OperationReport

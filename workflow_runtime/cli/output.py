@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from itertools import islice
@@ -20,9 +20,7 @@ from uuid import UUID
 import click
 
 from workflow_runtime.cli.options import Output
-
-#: Of a value's fields: what is no data of its own, or nobody's business.
-_LEFT_OUT = frozenset({"scheme", "token", "place", "extra"})
+from workflow_runtime.core.plain import plain
 
 Cell = Callable[[Any], object]
 
@@ -110,35 +108,6 @@ def first(rows: Iterable[Any], limit: int, more: str) -> list[Any]:
     if next(iterator, None) is not None:
         say(more)
     return taken
-
-
-def plain(value: Any) -> Any:
-    """JSON-ready: ids as texts, times RFC 3339 in UTC with milliseconds, enums by value, dataclasses as objects."""
-    match value:
-        case Enum():
-            return value.value
-        case None | bool() | int() | float() | str():
-            return value
-        case UUID():
-            return str(value)
-        case datetime():
-            return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        case Mapping():
-            return {str(key): plain(item) for key, item in value.items()}
-    if is_dataclass(value):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value) if field.name not in _LEFT_OUT}
-    if hasattr(value, "_asdict"):
-        return plain(value._asdict())
-    if isinstance(value, Sequence | frozenset):
-        return [plain(item) for item in value]
-    return _of_parameter(value)
-
-
-def _of_parameter(value: Any) -> Any:
-    """What a parameter may hold besides: a Decimal, a duration ..."""
-    from workflow_runtime.core.values import json_ready
-
-    return json_ready(value)
 
 
 def json_text(value: Any, *, indent: int | None = 2) -> str:

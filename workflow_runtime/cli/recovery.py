@@ -8,7 +8,8 @@ import click
 
 from workflow_runtime.cli.naming import NOT_FOUND, noun
 from workflow_runtime.cli.options import Call, Output, verb
-from workflow_runtime.cli.output import Table, json_text, plain, say, shown, write
+from workflow_runtime.cli.output import Table, json_text, say, shown, write
+from workflow_runtime.core.plain import plain
 
 if TYPE_CHECKING:
     from workflow_runtime.core.restoring import RecoveryReport

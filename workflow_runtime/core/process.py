@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from workflow_runtime.core.frozen import EMPTY, FrozenDict
+from workflow_runtime.core.plain import plain
 from workflow_runtime.core.scheme import Scheme
 from workflow_runtime.core.scheme_words import Classifier, SchemeKey
 
@@ -184,6 +185,11 @@ class Process:
         """The pinned scheme where it is known to be there (always inside the engine)."""
         assert self.scheme is not None, "the scheme was not attached"
         return self.scheme
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: ids and times as texts, the status by its name, parameters without their types."""
+        ready: dict[str, Any] = plain(self)
+        return ready
 
     @property
     def is_waiting(self) -> bool:
