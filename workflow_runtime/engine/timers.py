@@ -19,7 +19,7 @@ from workflow_runtime.errors import ExecutionError, ProcessBusy, ProcessNotFound
 
 log = logging.getLogger("workflow_runtime.engine")
 
-BATCH = 100  #: rows read at once
+ROWS_PER_WORKER = 2  #: read at once; rows that nobody has time for are read again by the next poll, so more would be waste
 
 Place = Callable[[Work], bool]  #: hands work to a worker; False where it was not taken
 
@@ -62,9 +62,10 @@ class TimerLoop:
 
     def _fire_due(self, now: datetime, place: Place) -> bool:
         """Whether anything was begun. Of two rows of one process the earlier goes first: the other is looked at when it has ended."""
-        rows = self.engine.store.due(now, BATCH + len(self._set_aside))
+        limit = ROWS_PER_WORKER * self.engine.settings.workers + len(self._set_aside)
+        rows = self.engine.store.due(now, limit)
         taken = [self._begin(row, place) for row in rows if row.process_id not in self._set_aside and self._is_free(row.process_id)]
-        self._more = not all(taken) or len(rows) >= BATCH
+        self._more = not all(taken) or len(rows) >= limit
         return any(taken)
 
     def _is_free(self, process_id: UUID) -> bool:
