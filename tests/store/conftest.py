@@ -1,4 +1,4 @@
-"""The databases under test. Another one joins by a parameter of ``database`` and its way to make an empty URL."""
+"""The databases under test. Another one joins by a name in ``DATABASES`` and its ``Places``; see databases.py."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import databases
 import pytest
 from factories import NOW, server
 
@@ -16,11 +17,48 @@ from workflow_runtime.testing.clock import FakeClock
 
 OpenStore = Callable[..., Store]
 
+DATABASES = ("sqlite", "postgresql", "mysql")
 
-@pytest.fixture(params=["sqlite"])
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that is about some databases says so by ``@pytest.mark.only(...)``."""
+    if "database" in metafunc.fixturenames:
+        only = metafunc.definition.get_closest_marker("only")
+        metafunc.parametrize("database", only.args if only else DATABASES, indirect=True)
+
+
+@pytest.fixture
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database."""
-    return {"sqlite": f"sqlite:///{tmp_path / 'workflow.db'}"}[request.param]
+    """The URL of a database: with tables for tests that ask for ``store``, else empty."""
+    wants_tables = "store" in request.fixturenames
+    if request.param == "sqlite":
+        if wants_tables:
+            shutil.copy(request.getfixturevalue("upgraded_file"), tmp_path / "workflow.db")
+        return f"sqlite:///{tmp_path / 'workflow.db'}"
+    places: databases.Places = request.getfixturevalue(request.param)
+    return places.wiped() if wants_tables else places.empty()
+
+
+@pytest.fixture(scope="session")
+def upgraded_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with tables, to be copied: migrating takes longer than most tests."""
+    path = tmp_path_factory.mktemp("upgraded") / "workflow.db"
+    databases.upgraded(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[databases.Places]:
+    places = databases.postgres()
+    yield places
+    places.close()
+
+
+@pytest.fixture(scope="session")
+def mysql() -> Iterator[databases.Places]:
+    places = databases.mysql()
+    yield places
+    places.close()
 
 
 @pytest.fixture
@@ -34,8 +72,9 @@ def open_store(database: str, clock: FakeClock) -> Iterator[OpenStore]:
     opened: list[Store] = []
     tokens = random.Random(7)
 
-    def open_one(url: str = database) -> Store:
-        opened.append(Store.open(url, clock=clock.now, new_token=lambda: tokens.getrandbits(48), synchronous="NORMAL"))
+    def open_one(url: str = database, **options: object) -> Store:
+        given = {"clock": clock.now, "new_token": lambda: tokens.getrandbits(48), "synchronous": "NORMAL", **options}
+        opened.append(Store.open(url, **given))  # type: ignore[arg-type]
         return opened[-1]
 
     yield open_one
@@ -43,23 +82,10 @@ def open_store(database: str, clock: FakeClock) -> Iterator[OpenStore]:
         store.close()
 
 
-@pytest.fixture(scope="session")
-def upgraded_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with tables, to be copied: migrating takes longer than most tests."""
-    path = tmp_path_factory.mktemp("upgraded") / "workflow.db"
-    store = Store.open(f"sqlite:///{path}", clock=lambda: NOW, new_token=lambda: 1)
-    store.upgrade()
-    store.close()
-    return path
-
-
 @pytest.fixture
-def store(open_store: OpenStore, upgraded_file: Path) -> Store:
+def store(open_store: OpenStore) -> Store:
     """With tables, and bound to the living incarnation ``me``."""
     store = open_store()
-    if store.path is not None:
-        shutil.copy(upgraded_file, store.path)
-    store.upgrade()
     store.register(server("me"))
     store.bind("me")
     return store
