@@ -90,7 +90,7 @@ class Workshop:
         """Not started yet."""
         runtime = WorkflowRuntime(self.floor.url(name)).with_actions({"Nothing": nothing}).with_settings(**settings)
         for scheme in schemes or (SCHEME,):
-            runtime.add_scheme(scheme)
+            runtime.with_schemes(scheme)
         return runtime.with_plugin(plugin) if plugin is not None else runtime
 
     def pattern(self, name: str, scheme: str) -> Process:

@@ -46,7 +46,7 @@ def pack(ctx: ActionContext, order: str | None) -> None:
 def runtime() -> WorkflowRuntime:
     return (
         WorkflowRuntime("sqlite:///shipment.db")
-        .add_scheme(SCHEME)
+        .with_schemes(SCHEME)
         .with_actions({"Charge": charge, "Pack": pack})
         .with_process_restorer(Resume(schemes="Shipment"))
     )

@@ -19,12 +19,15 @@ _HOMES = {
     "core.answers": "AvailableCommand CommandResult OperationReport",
     "core.filters": "ProcessFilter",
     "core.pages": "Page",
-    "core.process": "Decision ErrorInfo HistoryEntry Process ProcessStatus Timer",
-    "core.restoring": "IProcessRestorer InterruptedProcess RecoveryPlan RecoveryReport RestoreDecision Server",
+    "core.process": "Decision DueTimer EntryKind ErrorInfo HistoryEntry Process ProcessStatus Timer Trigger TriggerKind",
+    "core.restoring": "DecisionKind FinishedStep IProcessRestorer InterruptedProcess Interruption PlannedDecision RecoveryPlan RecoveryReport "
+    "RestoreDecision Server",
     "core.scheme": "Scheme",
+    "core.scheme_elements": "CommandInput",
     "engine.steps": "ActionContext Context",
     "hooks": "ErrorDecision hookimpl",
-    "registry": "Registry",
+    "plugin_loading": "PluginRecord",
+    "registry": "ActionSpec ConditionSpec Registry RuleSpec",
     "runtime": "WorkflowRuntime",
     "settings": "Settings",
 }

@@ -12,21 +12,34 @@ from workflow_runtime.core.pages import (
 )
 from workflow_runtime.core.process import (
     Decision as Decision,
+    DueTimer as DueTimer,
+    EntryKind as EntryKind,
     ErrorInfo as ErrorInfo,
     HistoryEntry as HistoryEntry,
     Process as Process,
     ProcessStatus as ProcessStatus,
     Timer as Timer,
+    Trigger as Trigger,
+    TriggerKind as TriggerKind,
 )
 from workflow_runtime.core.restoring import (
+    DecisionKind as DecisionKind,
+    FinishedStep as FinishedStep,
     IProcessRestorer as IProcessRestorer,
     InterruptedProcess as InterruptedProcess,
+    Interruption as Interruption,
+    PlannedDecision as PlannedDecision,
     RecoveryPlan as RecoveryPlan,
     RecoveryReport as RecoveryReport,
     RestoreDecision as RestoreDecision,
     Server as Server,
 )
-from workflow_runtime.core.scheme import Scheme as Scheme
+from workflow_runtime.core.scheme import (
+    Scheme as Scheme,
+)
+from workflow_runtime.core.scheme_elements import (
+    CommandInput as CommandInput,
+)
 from workflow_runtime.engine.steps import (
     ActionContext as ActionContext,
     Context as Context,
@@ -76,8 +89,14 @@ from workflow_runtime.hooks import (
     ErrorDecision as ErrorDecision,
     hookimpl as hookimpl,
 )
+from workflow_runtime.plugin_loading import (
+    PluginRecord as PluginRecord,
+)
 from workflow_runtime.registry import (
+    ActionSpec as ActionSpec,
+    ConditionSpec as ConditionSpec,
     Registry as Registry,
+    RuleSpec as RuleSpec,
 )
 from workflow_runtime.runtime import (
     WorkflowRuntime as WorkflowRuntime,
@@ -90,16 +109,22 @@ __all__ = [
     "ActionContext",
     "ActionFailed",
     "ActionNotFound",
+    "ActionSpec",
     "ActivityNotFound",
     "AvailableCommand",
     "ClientCannotExecute",
     "CommandInProgress",
+    "CommandInput",
     "CommandNotAllowed",
     "CommandNotFound",
     "CommandResult",
     "ConditionFailed",
+    "ConditionSpec",
     "Context",
     "Decision",
+    "DecisionKind",
+    "DueTimer",
+    "EntryKind",
     "ErrorDecision",
     "ErrorInfo",
     "EvaluationError",
@@ -108,16 +133,20 @@ __all__ = [
     "ExpressionError",
     "Fenced",
     "FilterError",
+    "FinishedStep",
     "HistoryEntry",
     "IProcessRestorer",
     "IdempotencyConflict",
     "InterruptedProcess",
+    "Interruption",
     "JournalMismatch",
     "LoopLimitExceeded",
     "OperationReport",
     "Page",
     "ParameterError",
+    "PlannedDecision",
     "PluginError",
+    "PluginRecord",
     "Problem",
     "Process",
     "ProcessAlreadyExists",
@@ -131,6 +160,7 @@ __all__ = [
     "Registry",
     "RestoreDecision",
     "RowUnreadable",
+    "RuleSpec",
     "RuntimeNotStarted",
     "SchemaTooNew",
     "Scheme",
@@ -148,6 +178,8 @@ __all__ = [
     "Timer",
     "TimerNotFound",
     "TimerValueError",
+    "Trigger",
+    "TriggerKind",
     "WorkflowError",
     "WorkflowRuntime",
     "__version__",

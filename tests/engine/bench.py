@@ -49,7 +49,7 @@ class Bench:
         """Ready to start; ``real_time``: with the clock of the machine, and so with threads."""
         runtime = WorkflowRuntime(self.url, clock=None if real_time else self.clock)
         for text in texts:
-            runtime.add_scheme(text)
+            runtime.with_schemes(text)
         runtime.with_actions({"Note": self.note, "Fail": fail, **(actions or {})}).with_conditions(conditions or {}).with_rules(rules or {})
         if plugin is not None:
             runtime.with_plugin(plugin)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from bench import WHO, Bench
 from test_actions import text
 
 from workflow_runtime import ProcessStatus, WorkflowRuntime
-from workflow_runtime.errors import CommandNotFound, RuntimeNotStarted
+from workflow_runtime.errors import CommandNotFound, Fenced, RuntimeNotStarted
 from workflow_runtime.runtime.aio import Aio
 from workflow_runtime.runtime.build import Builder
 
@@ -99,3 +100,68 @@ def test_a_cancelled_task_leaves_no_verb_half_way(bench: Bench) -> None:
                 await asyncio.sleep(0.005)
 
     asyncio.run(asyncio.wait_for(main(), 20))
+
+
+# ------------------------------------------------------------------ nobody waits for ever
+
+
+def test_more_verbs_than_any_pool_has_threads_may_wait_for_actions_that_await_verbs(bench: Bench) -> None:
+    async def main() -> None:
+        runtime = bench.built(text("Nest"), actions={"Nest": nest})
+        async with runtime:
+            processes = [await runtime.aio.create_instance("S") for _ in range(40)]
+            results = await asyncio.wait_for(asyncio.gather(*(runtime.aio.execute_command(p.id, "go") for p in processes)), 30)
+        assert {result.process.activity for result in results} == {"Next"}
+
+    async def nest(ctx: Any, parameter: str | None) -> None:
+        await bench.opened[0].aio.get_process(ctx.process_id)
+
+    asyncio.run(main())
+
+
+def test_a_shutdown_ends_the_wait_for_an_async_action_that_outlives_it(bench: Bench) -> None:
+    begun = threading.Event()
+    caught: list[BaseException] = []
+
+    async def endless(ctx: Any, parameter: str | None) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    runtime = bench(text("Endless"), actions={"Endless": endless}, shutdown_grace=0.1)
+    process = runtime.create_instance("S")
+
+    def give() -> None:
+        try:
+            runtime.execute_command(process.id, "go")
+        except BaseException as error:
+            caught.append(error)
+
+    caller = threading.Thread(target=give)
+    caller.start()
+    assert begun.wait(10)
+    runtime.shutdown()
+    caller.join(10)
+    assert not caller.is_alive()
+    assert isinstance(caught[0], Fenced)
+    again = bench(text("Endless"), actions={"Endless": endless})
+    assert again.recover().owned in (0, 1)  # or the sweep was first
+    assert again.get_process(process.id).status is ProcessStatus.ERROR
+
+
+def test_a_verb_that_meets_the_end_of_the_runtime_says_so(bench: Bench) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow(ctx: Any, parameter: str | None) -> bool:
+        asked.set()
+        return go_on.wait(10)
+
+    scheme = text("Note").replace("to: Work, on: {command: go}", "to: Work, on: {command: go}, when: {action: Slow}")
+    runtime = bench(scheme, conditions={"Slow": slow}, shutdown_grace=0.1)
+    process = runtime.create_instance("S")
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(runtime.execute_command, process.id, "go")
+        assert asked.wait(10)
+        runtime.shutdown()
+        go_on.set()
+        with pytest.raises(Fenced, match="shut down"):
+            answer.result(10)

@@ -184,7 +184,7 @@ def test_dangerous_values_end_quickly_and_harm_nobody(tmp_path: Path) -> None:
             def __repr__(self): raise RuntimeError("no repr")
             __str__ = __hash__ = __eq__ = None
         wide = [[[["x"] * 30] * 30] * 30] * 30
-        with WorkflowRuntime("sqlite:///{tmp_path}/w.db").add_scheme({TEXT!r}) as runtime:
+        with WorkflowRuntime("sqlite:///{tmp_path}/w.db").with_schemes({TEXT!r}) as runtime:
             process = runtime.create_instance("S")
             codes = []
             for value in (deep, loop, Rude(), wide):

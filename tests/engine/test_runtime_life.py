@@ -111,7 +111,7 @@ def test_everything_is_registered_before_the_start(bench: Bench) -> None:
 def test_a_memory_database_is_private_and_leaves_no_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     one, two = (
-        WorkflowRuntime("sqlite:///:memory:", clock=FakeClock(NOW)).add_scheme(TEXT).with_actions({"Note": lambda ctx, parameter: None}) for _ in range(2)
+        WorkflowRuntime("sqlite:///:memory:", clock=FakeClock(NOW)).with_schemes(TEXT).with_actions({"Note": lambda ctx, parameter: None}) for _ in range(2)
     )
     with one, two:
         one.create_instance("S")
@@ -160,7 +160,7 @@ def test_in_a_forked_child_the_parents_runtime_is_refused(tmp_path: Path) -> Non
         warnings.simplefilter("ignore")
         from workflow_runtime import WorkflowRuntime
         from workflow_runtime.errors import RuntimeNotStarted
-        runtime = WorkflowRuntime("sqlite:///{tmp_path}/w.db").add_scheme({TEXT.replace("[Note]", "[]")!r}).start()
+        runtime = WorkflowRuntime("sqlite:///{tmp_path}/w.db").with_schemes({TEXT.replace("[Note]", "[]")!r}).start()
         child = os.fork()
         if child == 0:
             try:
@@ -227,7 +227,7 @@ def test_a_client_creates_no_database(tmp_path: Path) -> None:
 
 def test_schemes_may_be_added_before_and_after_the_start(bench: Bench) -> None:
     runtime = bench(TEXT)
-    assert runtime.add_scheme(TEXT.replace("scheme: S", "scheme: T")) is runtime
+    assert runtime.add_scheme(TEXT.replace("scheme: S", "scheme: T")).code == "T"
     assert runtime.get_scheme_codes() == ["S", "T"]
     runtime.add_scheme(read(TEXT.replace("scheme: S", "scheme: U")))
     assert runtime.create_instance("U").scheme_code == "U"

@@ -59,7 +59,7 @@ def build(folder: Path) -> WorkflowRuntime:
     actions = {"ChargePayment": charge_payment, "ShipOrder": ship_order}
     scheme = resources.files("workflow_runtime.schemes") / "order.yaml"
     runtime = WorkflowRuntime(url_of(folder)).with_actions(actions).with_process_restorer(ResumePayment()).as_single_server("worker-1")
-    return runtime.add_scheme(scheme.read_text(encoding="utf-8"))
+    return runtime.with_schemes(scheme.read_text(encoding="utf-8"))
 
 
 def place(runtime: WorkflowRuntime, number: int) -> None:

@@ -25,6 +25,8 @@ from workflow_runtime.core.process import Decision, Parameters, Process, Process
 
 
 class DecisionKind(StrEnum):
+    """The five decisions about an interrupted process; see the table above."""
+
     DEFAULT = "default"
     DELETE = "delete"
     RERUN = "run_from_current_activity"

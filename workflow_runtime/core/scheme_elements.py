@@ -202,6 +202,8 @@ class Actor(Element):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandInput(Element):
+    """One input of a command: the name in the call and the parameter that it fills."""
+
     name: str  #: the name in the call
     parameter: str  #: the parameter that it fills
     required: bool = False

@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -17,6 +18,9 @@ from workflow_runtime.errors import EventLoopBlocked
 
 #: the loop on which the present ``runtime.aio`` verb was awaited
 calling_loop: ContextVar[asyncio.AbstractEventLoop | None] = ContextVar("calling_loop", default=None)
+
+
+CANCEL_SECONDS = 2.0  #: how long the end waits for coroutines that were cancelled
 
 
 class Caller:
@@ -55,12 +59,19 @@ class Caller:
         return result
 
     def close(self) -> None:
-        """Ends the background loop; the next coroutine would start another."""
+        """Ends the background loop; the next coroutine would start another. What still runs on it is cancelled,
+
+        so that nobody waits for ever. A coroutine that does not heed it keeps its daemon thread.
+        """
         with self._lock:
             loop, thread, self._own, self._thread = self._own, self._thread, None, None
-        if loop is not None and thread is not None:
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
+        if loop is None or thread is None:
+            return
+        with suppress(TimeoutError):
+            asyncio.run_coroutine_threadsafe(_cancel_the_others(), loop).result(CANCEL_SECONDS)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(CANCEL_SECONDS)
+        if not thread.is_alive():
             loop.close()
 
     def _background(self) -> asyncio.AbstractEventLoop:
@@ -70,6 +81,14 @@ class Caller:
                 self._thread = threading.Thread(target=self._own.run_forever, name="workflow-runtime-loop", daemon=True)
                 self._thread.start()
             return self._own
+
+
+async def _cancel_the_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    if others:
+        await asyncio.wait(others, timeout=CANCEL_SECONDS / 2)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

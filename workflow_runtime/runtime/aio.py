@@ -1,14 +1,18 @@
 """``runtime.aio``: the awaitable twin of every verb.
 
-A verb runs in a thread, so the event loop stays free; ``async def`` actions, conditions and rules run on the
-loop that awaits. Cancelling the task does not interrupt a verb half way: it is finished in the background.
+A verb runs in a thread of its own, so the event loop stays free; ``async def`` actions, conditions and rules run
+on the loop that awaits. No pool of threads stands between: a verb may wait for an action that awaits another verb.
+Cancelling the task does not interrupt a verb half way: it is finished in the background.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
+import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from workflow_runtime.engine.calling import calling_loop
@@ -20,15 +24,30 @@ R = TypeVar("R")
 
 def _twin(verb: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Aio, P], Coroutine[Any, Any, R]]:
     async def awaitable(self: Aio, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        token = calling_loop.set(asyncio.get_running_loop())
-        try:
-            working = asyncio.ensure_future(asyncio.to_thread(verb, self._runtime, *args, **kwargs))  # takes a copy of the context
-        finally:
-            calling_loop.reset(token)
-        return await asyncio.shield(working)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[R] = loop.create_future()
+        context = contextvars.copy_context()
+        context.run(calling_loop.set, loop)
+        work = functools.partial(context.run, verb, self._runtime, *args, **kwargs)
+        threading.Thread(target=_work, args=(work, loop, answer), name=f"workflow-runtime-aio-{verb.__name__}", daemon=True).start()
+        return await asyncio.shield(answer)
 
     functools.update_wrapper(awaitable, verb)
     return awaitable
+
+
+def _work(work: Callable[[], R], loop: asyncio.AbstractEventLoop, answer: asyncio.Future[R]) -> None:
+    try:
+        give = functools.partial(_give, answer, answer.set_result, work())
+    except BaseException as error:
+        give = functools.partial(_give, answer, answer.set_exception, error)
+    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(give)
+
+
+def _give(answer: asyncio.Future[R], give: Callable[[Any], None], outcome: Any) -> None:
+    if not answer.done():
+        give(outcome)
 
 
 class Aio:

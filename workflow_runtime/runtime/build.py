@@ -40,7 +40,7 @@ class Builder:
     # ------------------------------------------------------------------ with_*
 
     def with_schemes(self, *sources: SchemeSource) -> Self:
-        """Files, folders (not recursive) or Schemes; read and checked in ``start()``."""
+        """Files, folders (not recursive), texts or Schemes; read and checked in ``start()``."""
         self._open()
         self._sources.extend((source, None) for source in sources)
         return self

@@ -209,13 +209,19 @@ class Life(Builder):
             engine.store.add_scheme(each.scheme.key, each.text, each.format)
             engine.schemes.put(each.scheme)
 
-    def add_scheme(self, source: SchemeSource, code: str | None = None) -> Self:
-        """A path, a Scheme or a text; works before and after ``start``. SchemeError, SchemeNotFound."""
+    def add_scheme(self, source: SchemeSource, code: str | None = None) -> Scheme:
+        """One scheme from a path, a Scheme or a text. Before ``start`` it is read, after it checked and made current too.
+
+        SchemeError, SchemeNotFound. For folders there is ``with_schemes``.
+        """
+        found = list(load(source, code))
+        if len(found) != 1:
+            raise SchemeNotFound(f"{source!r} holds {len(found)} schemes; add_scheme takes one, with_schemes a folder", path=str(source))
         if self._started is None:
             self._sources.append((source, code))
-            return self
-        self._admit(self._parts.engine, load(source, code))
-        return self
+        else:
+            self._admit(self._parts.engine, found)
+        return found[0].scheme
 
     # ------------------------------------------------------------------ shutdown
 
@@ -237,9 +243,9 @@ class Life(Builder):
                 last_first.callback(presence.stop, clean=True)
             if parts.clockwork:  # not before: work in hand lives by the beat
                 last_first.callback(parts.clockwork.stop)
+            last_first.callback(self._await_work, parts)
             if isinstance(presence, Presence):
                 presence.drain()
-            self._await_work(parts)
 
     def _forget(self) -> None:
         """Only now: until it has ended, an action in flight may call the runtime's verbs."""
@@ -247,8 +253,9 @@ class Life(Builder):
 
     def _await_work(self, parts: Started) -> None:
         grace = parts.engine.settings.shutdown_grace
+        deadline = self._clock.monotonic() + grace
         handed_back = parts.workers is None or parts.workers.close(grace)
-        if not (parts.engine.live.wait_until_empty(grace) and handed_back):
+        if not (parts.engine.live.wait_until_empty(max(0.0, deadline - self._clock.monotonic())) and handed_back):
             log.warning("steps are still in flight after %s s; recovery decides about them", grace)
 
     def __enter__(self) -> Self:
