@@ -108,7 +108,7 @@ def test_b51_a_code_is_never_a_path_and_an_address_never_opened(place: str) -> N
     with WorkflowRuntime("sqlite:///:memory:") as runtime:
         with pytest.raises((SchemeNotFound, SchemeError, ValueError)):
             runtime.add_scheme(place)
-        with pytest.raises(Exception, match="no scheme|scheme code"):
+        with pytest.raises(Exception, match=r"no scheme|scheme code"):
             runtime.create_instance(place)
 
 

@@ -20,14 +20,7 @@ OpenStore = Callable[..., Store]
 DATABASES = ("sqlite", "postgresql", "mysql")
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that is about some databases says so by ``@pytest.mark.only(...)``."""
-    if "database" in metafunc.fixturenames:
-        only = metafunc.definition.get_closest_marker("only")
-        metafunc.parametrize("database", only.args if only else DATABASES, indirect=True)
-
-
-@pytest.fixture
+@pytest.fixture(params=DATABASES)
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a database: with tables for tests that ask for ``store``, else empty."""
     wants_tables = "store" in request.fixturenames

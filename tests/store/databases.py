@@ -28,6 +28,7 @@ from factories import NOW
 from workflow_runtime.store import tables
 from workflow_runtime.store.writes import Store
 
+NO_WAIT = "-csynchronous_commit=off"  #: for the disk: what is stored is none the less the same
 POSTGRES_URL, MYSQL_URL = "WF_TEST_POSTGRES_URL", "WF_TEST_MYSQL_URL"
 
 
@@ -79,9 +80,11 @@ class Places(ABC):
 
 
 class PostgresPlaces(Places):
+    def __init__(self, url: sa.URL) -> None:
+        super().__init__(url.update_query_dict({"options": NO_WAIT}))
+
     def url_of(self, place: str) -> str:
-        """Without waiting for the disk: what is stored is none the less the same."""
-        options = f"-csearch_path={place} -csynchronous_commit=off"
+        options = f"-csearch_path={place} {NO_WAIT}"
         return self.url.update_query_dict({"options": options}).render_as_string(hide_password=False)
 
     def drop(self, place: str) -> Any:

@@ -11,7 +11,7 @@ from workflow_runtime.core.frozen import FrozenDict
 from workflow_runtime.core.process import CancelRequest, EntryKind, ErrorInfo, HistoryEntry, JournalEntry, Process, ProcessStatus, Trigger, TriggerKind, Walk
 from workflow_runtime.core.scheme_words import Classifier
 
-TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)  #: U+0000 is refused by PostgreSQL
 ANY_TEXT = st.text(st.characters(), max_size=20)  #: of an exception: lone surrogates and U+0000 too
 MOMENTS = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999999), timezones=st.just(UTC))
 COUNTS = st.integers(0, 2**31 - 1)
@@ -20,7 +20,7 @@ IDS = st.uuids()
 KEYS = st.text("0123456789abcdef", min_size=1, max_size=36)
 
 SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False), TEXT.filter(lambda t: "\0" not in t), MOMENTS
+    st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False), TEXT, MOMENTS
 )
 SCALARS |= st.one_of(st.decimals(allow_nan=False, allow_infinity=False, places=3), IDS, st.binary(max_size=8))
 VALUES = st.recursive(
@@ -53,6 +53,7 @@ WALKS = st.builds(
     step=COUNTS,
     tries=COUNTS,
     automatic=COUNTS,
+    due=maybe(MOMENTS),
     actor=maybe(ANY_TEXT),
     reason=maybe(ANY_TEXT),
 )

@@ -210,6 +210,11 @@ def rearms(kind: TimerType) -> bool:
     return kind in (TimerType.INTERVAL, TimerType.TIME, TimerType.CRON)
 
 
+def is_over(spec: TimerSpec, due: datetime | None, fired: datetime | None) -> bool:
+    """Whether a timer for one moment has had it: the run was begun by this very timer, at ``fired``. Else a self-loop would fire for ever."""
+    return fired is not None and due is not None and due <= fired and not rearms(spec.type)
+
+
 def is_too_late(spec: TimerSpec, due: datetime, now: datetime) -> bool:
     """Whether the missed policy lets this firing go: it is armed again (where its type is) and not fired."""
     late_after = LATE_AFTER if spec.late_after is None else timedelta(seconds=spec.late_after)

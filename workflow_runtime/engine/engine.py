@@ -57,8 +57,9 @@ class Engine:
 
     @property
     def me(self) -> str:
-        """This incarnation."""
-        assert self.presence.incarnation is not None, "the server is not present"
+        """This incarnation. Fenced once the server has stopped: a verb that comes so late writes nothing."""
+        if self.presence.incarnation is None:
+            raise Fenced("this runtime was shut down while the call was under way; nothing was written, start it and call again")
         return self.presence.incarnation
 
     @property
@@ -145,10 +146,11 @@ class Engine:
         view = parameters.View(process, walk, external=partial(self.catalogue.external, process))
 
         def due(spec: TimerSpec, value: str) -> datetime | None:
-            fired = walk is not None and walk.due is not None and walk.run.name == spec.name
-            base = timing.next_base(spec, walk.due, now) if fired and walk and walk.due else now
+            fired = walk.due if walk is not None and walk.run.name == spec.name else None
+            base = now if fired is None else timing.next_base(spec, fired, now)
             translated = self.catalogue.timer_value(process, spec.name, value)
-            return timing.due(spec, translated or value, base, zone=self.zone, cron=cron_next, lookup=view.lookup)
+            next_due = timing.due(spec, translated or value, base, zone=self.zone, cron=cron_next, lookup=view.lookup)
+            return None if timing.is_over(spec, next_due, fired) else next_due
 
         def due_or_never(spec: TimerSpec, value: str) -> datetime | None:
             try:

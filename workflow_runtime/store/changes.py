@@ -18,21 +18,21 @@ by strangers: no guarded write sets them, except that coming to rest clears the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from itertools import product
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from workflow_runtime.core.process import CancelRequest, Change, ChangeKind, Decision, ErrorInfo, ProcessStatus, Timer, TimerKind
+from workflow_runtime.core.process import CancelRequest, Change, ChangeKind, Decision, ErrorInfo, ProcessStatus
 from workflow_runtime.errors import ProcessAlreadyExists
-from workflow_runtime.store import records, rows, tables
-from workflow_runtime.store.dialects import Conflict, Dialect, Statement, Step, Transaction
+from workflow_runtime.store import followers, records, rows, tables
+from workflow_runtime.store.dialects import Guarded, Row, Statement, Transaction
+from workflow_runtime.store.followers import insert
 
-_process, _timer = tables.process, tables.timer
+_process = tables.process
 
 
 class Outcome(StrEnum):
@@ -105,91 +105,62 @@ _DELETES: dict[Shape, Statement] = {shape: sa.delete(_process).where(_guard(shap
 _GUARDED: dict[Shape, Statement] = {shape: sa.select(_process.c.id).where(_guard(shape)) for shape in _SHAPES}
 
 
-def _insert(table: sa.Table, *left_out: str) -> Statement:
-    return sa.insert(table).values({column.name: bindparam(column.name) for column in table.c if column.name not in left_out})
-
-
-_INSERT_PROCESS = _insert(_process)
-_INSERT_HISTORY = _insert(tables.history, "id")
-_INSERT_JOURNAL = _insert(tables.journal, "id")
-_INSERT_DECISION = _insert(tables.decision, "id")
-_APPENDED = frozenset({_INSERT_HISTORY, _INSERT_DECISION})  #: nothing else in a change depends on these rows
-_OF_PROCESS = _timer.c.process_id == bindparam("process_id")
-_IS_TIMER = _timer.c.kind == sa.literal_column(f"'{TimerKind.TIMER.value}'")
-_DROP_NAMED = sa.delete(_timer).where(_OF_PROCESS, _IS_TIMER, _timer.c.name == bindparam("name"))
-_DROP_TIMERS = sa.delete(_timer).where(_OF_PROCESS, _IS_TIMER)
-_DROP_RESERVED = sa.delete(_timer).where(_OF_PROCESS, ~_IS_TIMER)
-_DROP_ALL = sa.delete(_timer).where(_OF_PROCESS)
-
-
-@cache
-def _drop_others(size: int) -> Statement:
-    """One statement per power of two, so that their number is bounded; spare places repeat a name."""
-    return _DROP_TIMERS.where(*(_timer.c.name != bindparam(f"name{number}") for number in range(size)))
-
-
-_HAD_LIFE = sa.select(tables.history.c.seq).where(tables.history.c.process_id == bindparam("process_id")).limit(sa.literal_column("1"))
+_INSERT_PROCESS = insert(_process)
 _LANDED = sa.select(_process.c.token, _process.c.walk, _process.c.cancel_requested, _process.c.children_open).where(_process.c.id == bindparam("id"))
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A change as statements with their values, made before the transaction begins: no lock is held while values are encoded."""
+    """A change as a statement with its values, made before the transaction begins: no lock is held while values are encoded."""
 
     change: Change
-    statement: Statement
-    values: rows.Values
-    followers: Sequence[Step]
+    guarded: Guarded
     shape: Shape | None = None  #: None: a creation, which has no guard
 
 
-def plan(change: Change, me: str | None, dialect: Dialect) -> Plan:
-    before, after = change.before, change.after
+def plan(change: Change, me: str | None) -> Plan:
+    before, after, follow = change.before, change.after, followers.of(change)
     if before is None:
-        return Plan(change, _INSERT_PROCESS, rows.process_values(change.result), _followers(change, dialect))
+        return Plan(change, Guarded(_INSERT_PROCESS, rows.process_values(change.result), follow))
     shape = Shape.of(change, me)
-    values = {"g_id": str(before.id), "g_owner": before.owner, "g_token": before.token, "g_revision": before.revision, "g_me": me}
+    values = {"g_id": follow.process_id, "g_owner": before.owner, "g_token": before.token, "g_revision": before.revision, "g_me": me}
     if after is None:
-        return Plan(change, _DELETES[shape], values, _followers(change, dialect), shape)
+        return Plan(change, Guarded(_DELETES[shape], values, follow), shape)
     values |= rows.updated_values(after)
     values["status"] = after.status.id
     values["parameters"] = None if after.parameters is before.parameters else rows.encode_parameters(after.parameters)
     statement = _UPDATES[shape, after.status is not before.status, after.status is not ProcessStatus.RUNNING]
-    return Plan(change, statement, values, _followers(change, dialect), shape)
+    return Plan(change, Guarded(statement, values, follow), shape)
 
 
 def run(transaction: Transaction, planned: Plan) -> Applied:
     """Make the change true within this transaction; see the law above. Conflict when a creation meets an existing row."""
     if planned.shape is None:
         return _create(transaction, planned)
-    found = transaction.dialect.guarded(transaction, planned.statement, planned.values, planned.followers)
-    if found is not None:
-        return Applied(Outcome.APPLIED, _readable_cancel(found[0]), found[1])
-    flagged = planned.shape.unflagged and transaction.row(_GUARDED[planned.shape._replace(unflagged=False)], planned.values)
-    return FLAGGED if flagged else LOST
+    return _outcome(transaction, planned, transaction.dialect.guarded(transaction, planned.guarded))
 
 
 def run_all(transaction: Transaction, planned: Sequence[Plan]) -> list[Applied]:
-    """Each row is guarded on its own. Rows that are only appended wait, so that those of all changes go in together."""
-    appended: dict[Statement, list[Any]] = {}
-    outcomes = []
-    for plan in planned:
-        outcomes.append(run(transaction, replace(plan, followers=[step for step in plan.followers if step[0] not in _APPENDED])))
-        if outcomes[-1].outcome is Outcome.APPLIED:
-            for statement, values in plan.followers:
-                if statement in _APPENDED:
-                    appended.setdefault(statement, []).extend(values)
-    transaction.follow(appended.items())
-    return outcomes
+    """Each row is guarded on its own. What is created comes first: it depends on nothing else."""
+    outcomes = {number: _create(transaction, plan) for number, plan in enumerate(planned) if plan.shape is None}
+    guarded = [(number, plan) for number, plan in enumerate(planned) if plan.shape is not None]
+    found = transaction.dialect.guarded_all(transaction, [plan.guarded for _, plan in guarded])
+    for (number, plan), row in zip(guarded, found, strict=True):
+        outcomes[number] = _outcome(transaction, plan, row)
+    return [outcomes[number] for number in range(len(planned))]
+
+
+def _outcome(transaction: Transaction, planned: Plan, found: Row | None) -> Applied:
+    if found is not None:
+        return Applied(Outcome.APPLIED, _readable_cancel(found[0]), found[1])
+    flagged = planned.shape and planned.shape.unflagged and transaction.row(_GUARDED[planned.shape._replace(unflagged=False)], planned.guarded.values)
+    return FLAGGED if flagged else LOST
 
 
 def _create(transaction: Transaction, planned: Plan) -> Applied:
     """Ids are not used again: history of an earlier life would be taken for that of this one."""
     process = planned.change.result
-    if transaction.row(_HAD_LIFE, {"process_id": str(process.id)}):
-        raise Conflict(f"history of a process {process.id} is there")
-    transaction.run(planned.statement, planned.values)
-    transaction.follow(planned.followers)
+    transaction.dialect.created(transaction, planned.guarded)
     return Applied(Outcome.APPLIED, process.cancel_requested, process.children_open)
 
 
@@ -199,51 +170,6 @@ def _readable_cancel(text: str | None) -> CancelRequest | None:
         return rows.decode_cancel(text)
     except (ValueError, TypeError):
         return CancelRequest("unknown", "the stored cancel request cannot be read")
-
-
-def _followers(change: Change, dialect: Dialect) -> list[Step]:
-    """All that is written besides the process, in the order of writing."""
-    subject = change.before or change.after
-    assert subject is not None
-    process_id = str(subject.id)
-    steps: list[Step] = []
-    if change.after is not None:  # a deleted process takes its timers and its journal with it
-        steps.append((_INSERT_JOURNAL, [records.journal_values(process_id, entry) for entry in change.journal]))
-        if change.before is not None:
-            steps += _dropped_timers(process_id, change)
-        steps += _armed_timers(process_id, change.arm, rows.micros(change.after.updated_at), dialect)
-    steps.append((_INSERT_HISTORY, [records.history_values(entry) for entry in change.entries]))
-    if change.decision is not None:
-        steps.append((_INSERT_DECISION, [records.decision_values(change.decision)]))
-    return [step for step in steps if step[1]]
-
-
-def _dropped_timers(process_id: str, change: Change) -> list[Step]:
-    """Runs before arming: a name may stand in both."""
-    values = {"process_id": process_id}
-    named = [timer.name for timer in change.arm if timer.kind is TimerKind.TIMER]
-    if change.drop_others and change.release and not named:
-        return [(_DROP_ALL, [values])]
-    steps: list[Step] = [(_DROP_RESERVED, [values])] if change.release else []
-    if change.drop_others:
-        steps.append(_others_than(named, values))
-    steps.append((_DROP_NAMED, [{**values, "name": name} for name in change.drop]))
-    return steps
-
-
-def _others_than(named: list[str], values: rows.Values) -> Step:
-    if not named:
-        return _DROP_TIMERS, [values]
-    size = 1 << (len(named) - 1).bit_length()
-    spared = {f"name{number}": named[min(number, len(named) - 1)] for number in range(size)}
-    return _drop_others(size), [{**values, **spared}]
-
-
-def _armed_timers(process_id: str, timers: Sequence[Timer], armed_at: int, dialect: Dialect) -> list[Step]:
-    return [
-        (statement, [rows.timer_values(process_id, timer, armed_at) for timer in timers if timer.keep is keep])
-        for statement, keep in ((dialect.put_timer, False), (dialect.keep_timer, True))
-    ]
 
 
 def creation_landed(transaction: Transaction, change: Change) -> Applied:
@@ -289,5 +215,5 @@ def mark_unreadable(transaction: Transaction, row: rows.UnreadableRow, me: str |
     if not transaction.run(_MARK[shape], {**guard, "last_error": rows.encode_error(error), "now": now}):
         return False
     if decision is not None:
-        transaction.run(_INSERT_DECISION, records.decision_values(decision))
+        transaction.run(followers.INSERT_DECISION, records.decision_values(decision))
     return True

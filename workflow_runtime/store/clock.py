@@ -63,11 +63,11 @@ class Aged:
         self._reading: tuple[int, float] | None = None  # microseconds, and when they arrived
 
     def note(self, micros: int, sent: float) -> None:
-        """A reading that was asked for at ``sent``. One that agrees with the present one changes nothing, so that time seldom steps back."""
+        """A reading that was asked for at ``sent``. What is known already stays if both can be right, so that time seldom steps back."""
         arrived = self.monotonic()
         known = self._at(arrived)
-        if known is None or not micros <= known <= micros + round((arrived - sent) * 1_000_000):
-            self._reading = (micros, arrived)
+        both = known is not None and micros <= known <= micros + round((arrived - sent) * 1_000_000)
+        self._reading = (known if both and known else micros, arrived)
 
     def now(self) -> int | None:
         """None: ask the database."""

@@ -1,17 +1,20 @@
-"""What is common to all databases, and the seam that each fills with one class: SQLite in sqlite.py, others beside it.
+"""What is common to all databases, and the seam that each fills with one class.
 
 Law: RETURNING, upserts, pragmas, locks and the error texts of a database appear in its class and nowhere else.
 
-====================  ============================================================================
-a dialect answers     SQLite
-====================  ============================================================================
-``write``             BEGIN IMMEDIATE; the threads of one process queue up for it
-``read``              a single SELECT, which is a transaction by itself; ``snapshot`` for several
-``guarded``           UPDATE or DELETE ... RETURNING, then what follows
-``put_timer``         INSERT ... ON CONFLICT DO UPDATE; ``keep_timer`` DO NOTHING
-``now``               the clock that was handed in
-``meaning``           which StoreError an error of the driver is
-====================  ============================================================================
+==============  ==============================  ==============================  ===============================
+a dialect       SQLite (sqlite.py)              PostgreSQL (postgres.py)        MariaDB, MySQL (mariadb.py)
+==============  ==============================  ==============================  ===============================
+``write``       BEGIN IMMEDIATE; the threads    BEGIN ... COMMIT                BEGIN ... COMMIT
+                of one process queue up
+``change``      the same                        autocommit: one statement       the same
+``single``      the same                        autocommit                      autocommit
+``read``        one SELECT, which is a transaction by itself; ``snapshot`` for several, of one moment
+``guarded``     UPDATE ... RETURNING, then      one statement: all the rest     UPDATE, SELECT, then
+                what follows                    hangs on its guarded part       what follows
+``now``         the clock that was handed in    clock_timestamp()               SYSDATE(6)
+``meaning``     which error of ours an error of the driver is; see trouble.py
+==============  ==============================  ==============================  ===============================
 
 Statements are built once at import with SQLAlchemy Core and compiled once per dialect; a call lays out
 values and gives them to the driver. SQLAlchemy's result layer is left out of the way of a row: describing
@@ -26,11 +29,13 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from workflow_runtime.errors import StoreError
+from workflow_runtime.store.trouble import Conflict
+
+__all__ = ["Block", "Conflict", "Dialect", "Drop", "Followers", "Prepared", "Row", "Statement", "Step", "Transaction", "Values"]
 
 Statement = sa.Executable
 Row = Sequence[Any]
@@ -39,8 +44,32 @@ Step = tuple[Statement, Sequence[Values]]  #: one statement and the rows it is r
 Bound = tuple[Any, ...] | dict[str, Any]
 
 
-class Conflict(StoreError):
-    """A row that may exist only once is there already; nothing was stored."""
+class Drop(NamedTuple):
+    """Which timers of a process go before others are armed."""
+
+    reserved: bool
+    others: Sequence[str] | None  #: every scheme timer but these; None: only the named ones
+    named: Sequence[str]
+
+
+class Followers(NamedTuple):
+    """All that is written besides the process, each as rows of its table, in the order of writing."""
+
+    process_id: str
+    journal: Sequence[Values]
+    drop: Drop | None
+    put: Sequence[Values]  #: timers that are armed over the row that may be there
+    keep: Sequence[Values]  #: timers that are armed only where none is
+    history: Sequence[Values]
+    decision: Sequence[Values]
+
+
+class Guarded(NamedTuple):
+    """One guarded UPDATE or DELETE of a process, or its INSERT, and what hangs on it."""
+
+    statement: Statement
+    values: Values
+    followers: Followers
 
 
 class Prepared:
@@ -80,16 +109,16 @@ class Transaction:
     def run(self, statement: Statement, values: Values) -> int:
         """The number of rows that matched."""
         prepared = self.dialect.prepared(statement)
-        cursor = self.driver.cursor()
+        cursor = self.dialect.cursor(self.driver)
         cursor.execute(prepared.sql, prepared.bind(values))
         return int(cursor.rowcount)
 
     def run_many(self, statement: Statement, rows: Sequence[Values]) -> None:
         prepared = self.dialect.prepared(statement)
         if len(rows) == 1:
-            self.driver.cursor().execute(prepared.sql, prepared.bind(rows[0]))
+            self.dialect.cursor(self.driver).execute(prepared.sql, prepared.bind(rows[0]))
         elif rows:
-            self.driver.cursor().executemany(prepared.sql, [prepared.bind(values) for values in rows])
+            self.dialect.cursor(self.driver).executemany(prepared.sql, [prepared.bind(values) for values in rows])
 
     def follow(self, steps: Iterable[Step]) -> None:
         for statement, rows in steps:
@@ -104,19 +133,23 @@ class Transaction:
         return found[0] if found else None
 
     def rows_built(self, statement: Statement) -> list[Row]:
-        prepared = Prepared(statement, self.dialect.engine.dialect)
+        prepared = Prepared(statement, self.dialect.compiling)
         return self.dialect.fetch(self.driver, prepared.sql, prepared.bind({}))
 
 
 class Block:
-    """The ``with`` block of one transaction. A class, because every verb passes through it and generators cost more."""
+    """The ``with`` block of one transaction. A class, because every verb passes through it and generators cost more.
 
-    __slots__ = ("_begin", "_dialect", "_driver", "_end")
+    ``commits``: each statement in it is a commit by itself.
+    """
 
-    def __init__(self, dialect: Dialect, begin: Callable[[Any], None], end: Callable[[Any, bool], None]) -> None:
+    __slots__ = ("_begin", "_commits", "_dialect", "_driver", "_end")
+
+    def __init__(self, dialect: Dialect, begin: Callable[[Any], None], end: Callable[[Any, bool], None], commits: bool = False) -> None:
         self._dialect = dialect
         self._begin = begin
         self._end = end
+        self._commits = commits
 
     def __enter__(self) -> Transaction:
         dialect = self._dialect
@@ -139,27 +172,28 @@ class Block:
             finally:
                 dialect.give_back(self._driver)
         except dialect.foreign as failed:
-            raise dialect.meaning(failed) from failed
+            if error is None:
+                raise dialect.meaning(failed, committing=True) from failed  # else the rollback failed, and what led to it is told below
         if error is not None and isinstance(error, dialect.foreign):
-            raise dialect.meaning(error) from error
+            raise dialect.meaning(error, committing=self._commits) from error
 
 
 class Dialect(ABC):
     """One open database."""
 
     engine: sa.Engine
+    compiling: sa.Dialect  #: how statements are written
     path: Path | None = None  #: the real path of a SQLite file
-    put_timer: Statement  #: arms a timer, over the row that may be there
-    keep_timer: Statement  #: arms a timer only where none is
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
+        self.compiling = engine.dialect
         self._prepared: dict[Statement, Prepared] = {}
 
     @property
     def place(self) -> str:
         """The database in messages, without its password."""
-        return str(self.path or self.engine.url.render_as_string())
+        return str(self.path or self.engine.url.set(query={}).render_as_string())
 
     @abstractmethod
     def close(self) -> None: ...
@@ -170,13 +204,21 @@ class Dialect(ABC):
         """Everything in the block becomes true together, or nothing does."""
         return Block(self, self.begin_write, self.end_write)
 
+    def change(self) -> Block:
+        """For one guarded write with all that follows; the same as ``write``, or less where one statement does it."""
+        return self.write()
+
+    def single(self) -> Block:
+        """For one statement that writes."""
+        return self.write()
+
     def read(self) -> Block:
         """For one SELECT, which is a transaction by itself."""
-        return Block(self, _begin_nothing, _end_nothing)
+        return Block(self, begin_nothing, end_nothing)
 
     def snapshot(self) -> Block:
         """For several SELECTs that must see the same moment."""
-        return Block(self, self.begin_snapshot, _end_nothing)
+        return Block(self, self.begin_snapshot, end_nothing)
 
     @abstractmethod
     def migration(self) -> AbstractContextManager[sa.Connection]:
@@ -211,24 +253,35 @@ class Dialect(ABC):
 
     # -- statements --
 
+    def cursor(self, driver: Any) -> Any:
+        return driver.cursor()
+
     def prepared(self, statement: Statement) -> Prepared:
         found = self._prepared.get(statement)
         if found is None:
-            found = self._prepared[statement] = Prepared(statement, self.engine.dialect)
+            found = self._prepared[statement] = Prepared(statement, self.compiling)
         return found
 
     def fetch(self, driver: Any, sql: str, values: Bound) -> list[Row]:
-        cursor = driver.cursor()
+        cursor = self.cursor(driver)
         cursor.execute(sql, values)
         found: list[Row] = cursor.fetchall()
         return found
 
     @abstractmethod
-    def guarded(self, transaction: Transaction, statement: Statement, values: Values, followers: Iterable[Step]) -> Row | None:
+    def created(self, transaction: Transaction, creation: Guarded) -> None:
+        """The INSERT of a process and all that follows. Conflict, and nothing is written, where it has lived before."""
+
+    @abstractmethod
+    def guarded(self, transaction: Transaction, change: Guarded) -> Row | None:
         """A guarded UPDATE or DELETE of one process and, if it matched, all that follows.
 
         Returns what strangers wrote (cancel_requested, children_open), or None: the guard failed, nothing was written.
         """
+
+    @abstractmethod
+    def guarded_all(self, transaction: Transaction, changes: Sequence[Guarded]) -> list[Row | None]:
+        """The same for many processes, each guarded on its own."""
 
     @abstractmethod
     def has_parameter(self, name: str, value: Any) -> sa.ColumnElement[bool]:
@@ -237,9 +290,19 @@ class Dialect(ABC):
     @abstractmethod
     def has_table(self, transaction: Transaction, name: str) -> bool: ...
 
+    # -- time: see clock.py --
+
     @abstractmethod
     def now(self) -> datetime:
         """The clock of the database, aware UTC."""
+
+    @abstractmethod
+    def given_now(self) -> int | None:
+        """The value of ``NOW`` in a statement; None: the database looks at its own clock."""
+
+    def timed(self, transaction: Transaction, statement: sa.Select[Any], values: Values) -> Row | None:
+        """The first row of a SELECT, which brings the time along from a database that has its own."""
+        return transaction.row(statement, values)
 
     # -- errors --
 
@@ -256,13 +319,13 @@ class Dialect(ABC):
         return (self.engine.dialect.loaded_dbapi.Error, sa.exc.SQLAlchemyError, UnicodeEncodeError)
 
     @abstractmethod
-    def meaning(self, error: Exception) -> Exception:
-        """Conflict, ParameterError or StoreUnavailable for an error of the driver or of SQLAlchemy."""
+    def meaning(self, error: Exception, *, committing: bool = False) -> Exception:
+        """Conflict, ParameterError or StoreUnavailable for an error of the driver or of SQLAlchemy; see trouble.py."""
 
 
-def _begin_nothing(driver: Any) -> None:
+def begin_nothing(driver: Any) -> None:
     """A SELECT is a transaction by itself."""
 
 
-def _end_nothing(driver: Any, commit: bool) -> None:
+def end_nothing(driver: Any, commit: bool) -> None:
     """Nothing was written; a snapshot ends with ``give_back``."""

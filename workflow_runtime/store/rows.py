@@ -28,6 +28,8 @@ Values = dict[str, Any]
 
 to_json = json.JSONEncoder(separators=(",", ":")).encode  # ASCII: lone surrogates and U+0000 of a traceback pass every database
 
+to_plain_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode  # for one journey; what is stored is what it holds
+
 
 def micros(moment: datetime) -> int:
     return (moment - EPOCH) // MICROSECOND
@@ -90,6 +92,8 @@ def encode_walk(walk: Walk | None) -> str | None:
     for name in ("identity", "impersonated_identity", "actor", "reason"):  # an empty text is not "nobody"
         if (text := getattr(walk, name)) is not None:
             fields[name] = text
+    if walk.due is not None:
+        fields["due"] = micros(walk.due)
     if walk.inputs:
         fields["inputs"] = encode_parameters(walk.inputs)
     if walk.temporary:
@@ -102,7 +106,9 @@ def decode_walk(text: str | None) -> Walk | None:
         return None
     fields = _checked(json.loads(text), _WALK_FIELDS)
     fields["trigger"], fields["run"] = _trigger(fields["trigger"]), _trigger(fields["run"])
-    fields["started_at"] = moment(fields["started_at"])
+    for name in ("started_at", "due"):
+        if name in fields:
+            fields[name] = moment(fields[name])
     for name in ("inputs", "temporary"):
         if name in fields:
             fields[name] = decode_parameters(fields[name])
@@ -120,6 +126,7 @@ _WALK_FIELDS: dict[str, type] = {
     "trigger": list,
     "run": list,
     "started_at": int,
+    "due": int,
     "identity": str,
     "impersonated_identity": str,
     "actor": str,

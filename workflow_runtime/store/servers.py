@@ -1,4 +1,4 @@
-"""Server rows and recovery rows. A server row is one incarnation; dead is for ever."""
+"""Server rows and recovery rows. A server row is one incarnation; dead is for ever. Its times are those of the database."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sqlalchemy import bindparam
 
 from workflow_runtime.core.restoring import RecoveryReport, Server
 from workflow_runtime.store import records, rows, tables
+from workflow_runtime.store.clock import NOW
 from workflow_runtime.store.dialects import Statement, Transaction
 
 _server, _recovery = tables.server, tables.recovery
@@ -17,8 +18,8 @@ _THIS = _server.c.id == bindparam("this")
 _LIVES = _server.c.dead_at.is_(None)
 _BEATS: dict[str, Any] = {
     "beat": _server.c.beat + sa.literal_column("1"),
-    "last_beat_at": bindparam("now"),
-    "lease_until": bindparam("lease_until"),
+    "last_beat_at": NOW,
+    "lease_until": NOW + bindparam("lease"),
 }
 
 _REGISTER = sa.insert(_server).values({column.name: bindparam(column.name) for column in _server.c})
@@ -26,7 +27,7 @@ _BEAT = sa.update(_server).where(_THIS, _LIVES).values(_BEATS)
 _LOCK = sa.update(_server).where(_THIS, _LIVES).values(lock_ok=bindparam("lock_ok"))
 _DRAIN = sa.update(_server).where(_THIS).values(draining=sa.literal_column("1"))
 _RETIRE = sa.delete(_server).where(_THIS)
-_DECLARE_DEAD = sa.update(_server).where(_THIS, _LIVES, _server.c.beat == bindparam("seen")).values(dead_at=bindparam("now"))
+_DECLARE_DEAD = sa.update(_server).where(_THIS, _LIVES, _server.c.beat == bindparam("seen")).values(dead_at=NOW)
 _SERVERS = sa.select(_server).order_by(_server.c.started_at, _server.c.id)
 _LIVE_IDS = sa.select(_server.c.id).where(_LIVES)
 
@@ -41,9 +42,9 @@ def register(transaction: Transaction, server: Server) -> None:
     transaction.run(_REGISTER, records.server_values(server))
 
 
-def beat(transaction: Transaction, server_id: str, now: int, lease: timedelta) -> bool:
+def beat(transaction: Transaction, server_id: str, lease: timedelta) -> bool:
     """False: this incarnation was declared dead, or its row is gone."""
-    return transaction.run(_BEAT, {"this": server_id, "now": now, "lease_until": now + lease // rows.MICROSECOND}) == 1
+    return transaction.run(_BEAT, {"this": server_id, "now": transaction.dialect.given_now(), "lease": lease // rows.MICROSECOND}) == 1
 
 
 def note_lock(transaction: Transaction, server_id: str, held: bool) -> None:
@@ -58,9 +59,9 @@ def retire(transaction: Transaction, server_id: str) -> None:
     transaction.run(_RETIRE, {"this": server_id})
 
 
-def declare_dead(transaction: Transaction, server_id: str, seen: int, now: int) -> bool:
+def declare_dead(transaction: Transaction, server_id: str, seen: int) -> bool:
     """True if this call made it so; False if it has beaten since, or was dead already, or is gone."""
-    return transaction.run(_DECLARE_DEAD, {"this": server_id, "seen": seen, "now": now}) == 1
+    return transaction.run(_DECLARE_DEAD, {"this": server_id, "seen": seen, "now": transaction.dialect.given_now()}) == 1
 
 
 def servers(transaction: Transaction) -> list[Server]:

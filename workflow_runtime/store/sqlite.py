@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -15,9 +15,11 @@ from sqlalchemy import bindparam, event
 from sqlalchemy.dialects import sqlite
 
 from workflow_runtime.core.values import encode
-from workflow_runtime.errors import ParameterError, StoreUnavailable
-from workflow_runtime.store import rows, tables
-from workflow_runtime.store.dialects import Bound, Conflict, Dialect, Row, Statement, Step, Transaction, Values
+from workflow_runtime.errors import StoreUnavailable
+from workflow_runtime.store import rows, tables, trouble
+from workflow_runtime.store.dialects import Bound, Row, Statement, Transaction, Values
+from workflow_runtime.store.portable import Portable
+from workflow_runtime.store.trouble import Trouble
 
 BUSY_SECONDS = 5.0  #: how long SQLite waits for another process before one attempt is given up
 BUSY_ATTEMPTS = 3
@@ -28,7 +30,7 @@ _master = sa.table("sqlite_master", sa.column("type"), sa.column("name"))
 _HAS_TABLE = sa.select(_master.c.name).where(_master.c.type == sa.literal_column("'table'"), _master.c.name == bindparam("name"))
 
 
-class Sqlite(Dialect):
+class Sqlite(Portable):
     path: Path
     put_timer = _insert_timer.on_conflict_do_update(
         index_elements=["process_id", "kind", "name"],
@@ -53,6 +55,9 @@ class Sqlite(Dialect):
 
     def now(self) -> datetime:
         return self._clock()
+
+    def given_now(self) -> int:
+        return rows.micros(self._clock())
 
     def close(self) -> None:
         while self._idle:
@@ -111,15 +116,12 @@ class Sqlite(Dialect):
             finally:
                 self.end_write(driver, committed)
 
-    def guarded(self, transaction: Transaction, statement: Statement, values: Values, followers: Iterable[Step]) -> Row | None:
+    def written(self, transaction: Transaction, statement: Statement, values: Values) -> Row | None:
         returning = self._reading_back.get(statement)
         if returning is None:
             returning = statement.returning(tables.process.c.cancel_requested, tables.process.c.children_open)  # type: ignore[attr-defined]
             self._reading_back[statement] = returning
-        found = transaction.row(returning, values)
-        if found is not None:
-            transaction.follow(followers)
-        return found
+        return transaction.row(returning, values)
 
     def fetch(self, driver: Any, sql: str, values: Bound) -> list[Row]:
         try:
@@ -151,15 +153,28 @@ class Sqlite(Dialect):
     def has_table(self, transaction: Transaction, name: str) -> bool:
         return transaction.row(_HAS_TABLE, {"name": name}) is not None
 
-    def meaning(self, error: Exception) -> Exception:
+    def meaning(self, error: Exception, *, committing: bool = False) -> Exception:
         cause = getattr(error, "orig", None) or error
-        if isinstance(cause, UnicodeEncodeError):
-            return ParameterError(f"a text cannot be stored: {cause}", code="bad_character")
-        if isinstance(cause, sqlite3.IntegrityError):
-            return Conflict(f"nothing was stored: {cause}")
-        if "no such table" in str(cause) or "no such column" in str(cause):
-            return StoreUnavailable(f"the database {self.path} has not the tables of this version ({cause}); run wfr db upgrade")
-        return StoreUnavailable(f"the database {self.path} cannot be used: {cause}; repeat the call when it is back")
+        return trouble.meaning(_trouble(cause), str(cause), self.place)
+
+
+def _trouble(cause: Exception) -> Trouble:
+    """A commit of SQLite that fails is rolled back: its outcome is always known."""
+    if isinstance(cause, UnicodeEncodeError):
+        return Trouble.CHARACTER
+    if isinstance(cause, sqlite3.IntegrityError):
+        return Trouble.DUPLICATE
+    if "no such table" in str(cause) or "no such column" in str(cause):
+        return Trouble.NO_TABLES
+    return _BY_CODE.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF, Trouble.OTHER)
+
+
+_BY_CODE = {
+    sqlite3.SQLITE_FULL: Trouble.DISK_FULL,
+    sqlite3.SQLITE_READONLY: Trouble.READ_ONLY,
+    sqlite3.SQLITE_BUSY: Trouble.TIMEOUT,
+    sqlite3.SQLITE_LOCKED: Trouble.TIMEOUT,
+}
 
 
 def _begin_immediate(driver: Any) -> None:

@@ -11,7 +11,7 @@ walk, errors     JSON as ASCII text, so that no database can stumble over a char
 ===============  ===============================================================================
 
 Plain types without processors: rows.py and records.py convert, once, where a row becomes a value.
-Names compare case-sensitively everywhere, also in MariaDB, whose default collation would not.
+Names compare case-sensitively everywhere; see columns.py.
 """
 
 from __future__ import annotations
@@ -25,32 +25,21 @@ from sqlalchemy import (
     Integer,
     MetaData,
     SmallInteger,
-    String,
     Table,
-    Text,
     UniqueConstraint,
     literal_column,
 )
-from sqlalchemy.dialects import mysql
-from sqlalchemy.types import TypeEngine
 
 from workflow_runtime.core.process import ProcessStatus
+from workflow_runtime.store.columns import COUNTER, Exact, Long
 
 metadata = MetaData()
 
-_EXACT = "utf8mb4_nopad_bin"
-
-
-def _name(length: int) -> TypeEngine[str]:
-    return String(length).with_variant(mysql.VARCHAR(length, collation=_EXACT), "mysql", "mariadb")
-
-
-NAME = _name(200)
-UUID_TEXT = _name(36)
-KEY = _name(64)  #: digests, walk ids, incarnations
-LONG = Text().with_variant(mysql.LONGTEXT(collation=_EXACT), "mysql", "mariadb")
+NAME = Exact(200)
+UUID_TEXT = Exact(36)
+KEY = Exact(64)  #: digests, walk ids, incarnations
+LONG = Long()
 MICROSECONDS = BigInteger()
-COUNTER = BigInteger().with_variant(Integer(), "sqlite")  #: SQLite numbers only INTEGER keys by itself
 
 RUNNING: ColumnElement[int] = literal_column(str(ProcessStatus.RUNNING.id))  #: written out: a partial index is not chosen for a bound value
 
@@ -60,7 +49,7 @@ scheme = Table(
     Column("code", NAME, primary_key=True),
     Column("version", KEY, primary_key=True),
     Column("text", LONG, nullable=False),
-    Column("format", _name(16), nullable=False),
+    Column("format", Exact(16), nullable=False),
     Column("added_at", MICROSECONDS, nullable=False),
 )
 
@@ -121,7 +110,7 @@ timer = Table(
     "wf_timer",
     metadata,
     Column("process_id", UUID_TEXT, ForeignKey(process.c.id, name="wf_timer_process", ondelete="CASCADE"), primary_key=True),
-    Column("kind", _name(8), primary_key=True),
+    Column("kind", Exact(8), primary_key=True),
     Column("name", NAME, primary_key=True),
     Column("due", MICROSECONDS, nullable=False),
     Column("value", LONG, nullable=False),
@@ -154,17 +143,17 @@ history = Table(
     Column("id", COUNTER, primary_key=True, autoincrement=True),
     Column("process_id", UUID_TEXT, nullable=False),
     Column("seq", BigInteger, nullable=False),
-    Column("kind", _name(32), nullable=False),
+    Column("kind", Exact(32), nullable=False),
     Column("at", MICROSECONDS, nullable=False),
     Column("from_activity", NAME, nullable=False),
     Column("to_activity", NAME, nullable=False),
     Column("from_state", NAME, nullable=False),
     Column("to_state", NAME, nullable=False),
     Column("status", SmallInteger, nullable=False),
-    Column("trigger_kind", _name(32), nullable=False),
+    Column("trigger_kind", Exact(32), nullable=False),
     Column("trigger_name", NAME, nullable=False),
     Column("transition", NAME, nullable=False),
-    Column("classifier", _name(32), nullable=False),
+    Column("classifier", Exact(32), nullable=False),
     Column("identity", LONG),
     Column("impersonated_identity", LONG),
     Column("actor", LONG),
@@ -186,7 +175,7 @@ server = Table(
     Column("host", LONG, nullable=False),
     Column("pid", BigInteger, nullable=False),
     Column("version", KEY, nullable=False),
-    Column("mode", _name(16), nullable=False),
+    Column("mode", Exact(16), nullable=False),
     Column("started_at", MICROSECONDS, nullable=False),
     Column("beat", BigInteger, nullable=False),
     Column("last_beat_at", MICROSECONDS, nullable=False),
@@ -201,7 +190,7 @@ recovery = Table(
     metadata,
     Column("number", COUNTER, primary_key=True, autoincrement=True),
     Column("id", KEY, nullable=False),
-    Column("cause", _name(16), nullable=False),
+    Column("cause", Exact(16), nullable=False),
     Column("server", KEY, nullable=False),
     Column("dead_servers", LONG, nullable=False),
     Column("owned", Integer, nullable=False),
@@ -222,7 +211,7 @@ decision = Table(
     Column("recovery_id", KEY, nullable=False),
     Column("process_id", UUID_TEXT, nullable=False),
     Column("scheme_code", NAME, nullable=False),
-    Column("decision", _name(32), nullable=False),
+    Column("decision", Exact(32), nullable=False),
     Column("decided_by", LONG, nullable=False),
     Column("reason", LONG, nullable=False),
     Column("activity", NAME, nullable=False),
@@ -242,7 +231,7 @@ idempotency = Table(
     "wf_idempotency",
     metadata,
     Column("scope", NAME, primary_key=True),
-    Column("key", _name(255), primary_key=True),
+    Column("key", Exact(255), primary_key=True),
     Column("digest", KEY, nullable=False),
     Column("answer", LONG),
     Column("created", MICROSECONDS, nullable=False),

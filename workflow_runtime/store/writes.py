@@ -1,8 +1,9 @@
 """The store: what the engine says to a database, in verbs of the domain.
 
 Law: each verb is one transaction. ``apply`` makes a whole ``Change`` true or nothing of it; see changes.py.
-Times come from ``now``, the clock of the database, which for SQLite is the clock that was handed in.
-All verbs may be called from any thread. Errors are ``StoreError``s; nothing of SQLAlchemy comes out.
+Times come from the clock of the database; see clock.py. A transaction that the database ended in favour of
+another is begun anew; see trouble.py. All verbs may be called from any thread. Errors are ``StoreError``s;
+nothing of SQLAlchemy comes out.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -19,13 +21,15 @@ from workflow_runtime.core.process import CancelRequest, Change, Decision, DueTi
 from workflow_runtime.core.restoring import RecoveryReport, Server
 from workflow_runtime.core.scheme_words import SchemeKey
 from workflow_runtime.errors import StoreUnavailable
-from workflow_runtime.store import changes, migrating, records, rows, schemes, servers, tables, waiting
+from workflow_runtime.store import changes, migrating, records, rows, schemes, servers, tables, trouble, waiting
 from workflow_runtime.store.changes import Applied, Outcome
-from workflow_runtime.store.dialects import Conflict, Dialect
+from workflow_runtime.store.dialects import Block, Conflict, Dialect, Transaction
 from workflow_runtime.store.opening import open_dialect
 from workflow_runtime.store.rows import UnreadableRow
 
 __all__ = ["Applied", "Outcome", "Store", "UnreadableRow"]
+
+T = TypeVar("T")
 
 _process, _journal = tables.process, tables.journal
 _LOAD = sa.select(*(_process.c[name] for name in rows.PROCESS_COLUMNS)).where(_process.c.id == bindparam("id"))
@@ -50,9 +54,20 @@ class Store:
         self._me: str | None = None
 
     @classmethod
-    def open(cls, url: str, *, clock: Callable[[], datetime], new_token: Callable[[], int], synchronous: str = "FULL") -> Store:
-        """Connects with the first verb. ``clock`` gives aware UTC; ``new_token`` a random number of 48 bits."""
-        return cls(open_dialect(url, clock=clock, synchronous=synchronous), new_token=new_token)
+    def open(
+        cls,
+        url: str,
+        *,
+        clock: Callable[[], datetime],
+        new_token: Callable[[], int],
+        monotonic: Callable[[], float] | None = None,
+        synchronous: str = "FULL",
+    ) -> Store:
+        """Connects with the first verb. ``clock`` gives aware UTC; ``new_token`` a random number of 48 bits.
+
+        ``monotonic`` (seconds): a database with a clock of its own is asked for the time instead of ``clock``.
+        """
+        return cls(open_dialect(url, clock=clock, monotonic=monotonic, synchronous=synchronous), new_token=new_token)
 
     def close(self) -> None:
         self.dialect.close()
@@ -95,8 +110,11 @@ class Store:
 
     def add_scheme(self, key: SchemeKey, text: str, format: str) -> bool:
         """Makes it the current version; True when the version is new."""
-        with self.dialect.write() as transaction:
-            return schemes.add(transaction, key, text, format, self._now())
+        now = self._now()
+        try:
+            return self._in(self.dialect.write, lambda transaction: schemes.add(transaction, key, text, format, now))
+        except Conflict:  # another server adds it at the same moment
+            return self._in(self.dialect.write, lambda transaction: schemes.add(transaction, key, text, format, now))
 
     def scheme_text(self, key: SchemeKey) -> tuple[str, str] | None:
         """Text and format."""
@@ -121,15 +139,14 @@ class Store:
     def load(self, process_id: UUID) -> Process | None:
         """One SELECT. RowUnreadable when the row is not what was stored."""
         with self.dialect.read() as transaction:
-            found = transaction.row(_LOAD, {"id": str(process_id)})
+            found = self.dialect.timed(transaction, _LOAD, {"id": str(process_id)})
         return None if found is None else rows.read_process(found)
 
     def apply(self, change: Change) -> Applied:
         """One transaction: the whole change, or nothing. ProcessAlreadyExists when a creation meets another process."""
-        planned = changes.plan(change, self._me, self.dialect)
+        planned = changes.plan(change, self._me)
         try:
-            with self.dialect.write() as transaction:
-                return changes.run(transaction, planned)
+            return self._in(self.dialect.change, lambda transaction: changes.run(transaction, planned))
         except Conflict:
             if change.before is not None:
                 raise
@@ -138,14 +155,13 @@ class Store:
 
     def apply_all(self, batch: Sequence[Change]) -> list[Applied]:
         """Many changes in one transaction, each guarded on its own: a lost one takes nothing from the others."""
-        planned = [changes.plan(change, self._me, self.dialect) for change in batch]
-        with self.dialect.write() as transaction:
-            return changes.run_all(transaction, planned)
+        planned = [changes.plan(change, self._me) for change in batch]
+        return self._in(self.dialect.write, lambda transaction: changes.run_all(transaction, planned))
 
     def request_cancel(self, process_id: UUID, request: CancelRequest) -> bool:
         """Outside the guard, without a new revision; False unless the process is Running and has an owner."""
-        with self.dialect.write() as transaction:
-            return transaction.run(_REQUEST_CANCEL, {"this": str(process_id), "request": rows.encode_cancel(request)}) == 1
+        values = {"this": str(process_id), "request": rows.encode_cancel(request)}
+        return self._in(self.dialect.single, lambda transaction: transaction.run(_REQUEST_CANCEL, values)) == 1
 
     def journal(self, process_id: UUID, walk_id: str) -> tuple[JournalEntry, ...]:
         """In the order of writing."""
@@ -176,8 +192,8 @@ class Store:
 
     def mark_unreadable(self, row: UnreadableRow, error: ErrorInfo, decision: Decision | None = None) -> bool:
         """Status Error with the cause, guarded; False when the row has changed since."""
-        with self.dialect.write() as transaction:
-            return changes.mark_unreadable(transaction, row, self._me, error, decision, self._now())
+        now = self._now()
+        return self._in(self.dialect.write, lambda transaction: changes.mark_unreadable(transaction, row, self._me, error, decision, now))
 
     def due(self, now: datetime, limit: int) -> list[DueTimer]:
         """The earliest first; see waiting.py for what counts."""
@@ -192,32 +208,26 @@ class Store:
     # -- servers and recoveries --
 
     def register(self, server: Server) -> None:
-        with self.dialect.write() as transaction:
-            servers.register(transaction, server)
+        self._in(self.dialect.single, lambda transaction: servers.register(transaction, server))
 
     def beat(self, server_id: str, *, lease: timedelta) -> bool:
         """False: fenced."""
-        with self.dialect.write() as transaction:
-            return servers.beat(transaction, server_id, self._now(), lease)
+        return self._in(self.dialect.single, lambda transaction: servers.beat(transaction, server_id, lease))
 
     def note_lock(self, server_id: str, held: bool) -> None:
         """Whether the session lock is still ours; if not, only the lease counts."""
-        with self.dialect.write() as transaction:
-            servers.note_lock(transaction, server_id, held)
+        self._in(self.dialect.single, lambda transaction: servers.note_lock(transaction, server_id, held))
 
     def drain(self, server_id: str) -> None:
-        with self.dialect.write() as transaction:
-            servers.drain(transaction, server_id)
+        self._in(self.dialect.single, lambda transaction: servers.drain(transaction, server_id))
 
     def retire(self, server_id: str) -> None:
         """The row goes: what it still owns is orphaned."""
-        with self.dialect.write() as transaction:
-            servers.retire(transaction, server_id)
+        self._in(self.dialect.single, lambda transaction: servers.retire(transaction, server_id))
 
     def declare_dead(self, server_id: str, *, beat: int) -> bool:
         """True if this call made it so; False if it has beaten since ``beat``."""
-        with self.dialect.write() as transaction:
-            return servers.declare_dead(transaction, server_id, beat, self._now())
+        return self._in(self.dialect.single, lambda transaction: servers.declare_dead(transaction, server_id, beat))
 
     def servers(self) -> list[Server]:
         with self.dialect.read() as transaction:
@@ -228,12 +238,22 @@ class Store:
             return servers.live_ids(transaction)
 
     def open_recovery(self, report: RecoveryReport) -> None:
-        with self.dialect.write() as transaction:
-            servers.open_recovery(transaction, report)
+        self._in(self.dialect.single, lambda transaction: servers.open_recovery(transaction, report))
 
     def update_recovery(self, report: RecoveryReport) -> None:
-        with self.dialect.write() as transaction:
-            servers.update_recovery(transaction, report)
+        self._in(self.dialect.single, lambda transaction: servers.update_recovery(transaction, report))
+
+    def _in(self, block: Callable[[], Block], work: Callable[[Transaction], T]) -> T:
+        """What ``work`` returns, in one transaction."""
+
+        def attempt() -> T:
+            with block() as transaction:
+                return work(transaction)
+
+        return trouble.again(attempt, self._chance)
+
+    def _chance(self) -> float:
+        return self._new_token() % 1024 / 1024
 
     def _now(self) -> int:
         return rows.micros(self.now())
