@@ -20,6 +20,7 @@ WorkflowError
 ├── TimerValueError                 code: bad_interval, bad_time, bad_cron, never_fires ..., value
 ├── FilterError
 ├── ActionNotFound
+├── RuleFailed
 ├── ExecutionError                  what went wrong while a process was executed
 │   ├── ActionFailed
 │   ├── ConditionFailed
@@ -75,6 +76,7 @@ __all__ = [
     "ProcessNotFound",
     "RegistrationError",
     "RowUnreadable",
+    "RuleFailed",
     "RuntimeNotStarted",
     "SchemaTooNew",
     "SchemeError",
@@ -234,6 +236,10 @@ class FilterError(WorkflowError):
 
 class ActionNotFound(WorkflowError):
     """This server lacks a callable that the scheme version names; register it and start again."""
+
+
+class RuleFailed(WorkflowError):
+    """A rule raised, so it is not known who may give the command; nothing was done."""
 
 
 class ExecutionError(WorkflowError):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+import json
+import pickle
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,7 +17,7 @@ from little_schemes import scheme
 
 from workflow_runtime.core import parameters
 from workflow_runtime.core.frozen import EMPTY, FrozenDict
-from workflow_runtime.core.parameters import SYSTEM, View
+from workflow_runtime.core.parameters import SYSTEM, Draft, View
 from workflow_runtime.core.process import Process, Trigger, TriggerKind, Walk
 from workflow_runtime.core.scheme import Scheme
 from workflow_runtime.core.scheme_elements import Command, CommandInput, ParameterSpec
@@ -173,6 +176,56 @@ def test_what_makes_room_may_be_replaced() -> None:
 def test_only_what_differs_in_value_or_type_is_a_change(before: dict[str, Any], after: dict[str, Any], changes: dict[str, Any]) -> None:
     found = parameters.changed(before, after, declared(), LIMITS)
     assert repr(dict(found)) == repr(changes)
+
+
+@pytest.mark.parametrize(
+    ("assign", "names"),
+    [
+        (lambda draft: draft.__setitem__("a", 1), {"a"}),
+        (lambda draft: draft.update({"a": 1}, b=2), {"a", "b"}),
+        (lambda draft: draft.update([("b", 2)]), {"b"}),
+        (lambda draft: draft.__ior__({"b": 2}), {"b"}),
+        (lambda draft: (draft.pop("a"), draft.setdefault("a", 1)), {"a"}),
+        (lambda draft: (draft.clear(), draft.update(a=1, b=2)), {"a", "b"}),
+        (lambda draft: (draft["a"], draft.get("b"), draft.setdefault("a", 5), draft.copy().update(a=1)), set()),
+        (lambda draft: copy.deepcopy(draft).update(a=1), set()),
+    ],
+)
+def test_what_is_assigned_is_a_change_even_if_the_value_is_the_same(assign: Callable[[Draft], Any], names: set[str]) -> None:
+    before = {"a": 1, "b": 2}
+    draft = Draft(before)
+    assign(draft)
+    assert parameters.changed(before, draft, declared(), LIMITS) == {name: before[name] for name in names}
+
+
+def test_a_draft_finds_what_is_removed_and_what_is_changed_in_its_depth() -> None:
+    before = {"a": [1], "b": 2, "c": 3, "d": 4}
+    draft = Draft(copy.deepcopy(before))
+    draft["a"].append(2)
+    del draft["b"]
+    draft["c"] = 4
+    draft.pop("c")
+    assert parameters.changed(before, draft, declared(), LIMITS) == {"a": [1, 2], "b": None, "c": None}
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda draft: pickle.loads(pickle.dumps(draft))])
+def test_a_copy_of_a_draft_is_a_plain_dictionary(copied: Callable[[Draft], Any]) -> None:
+    draft = Draft({"a": [1]})
+    assert (type(copied(draft)), copied(draft), json.dumps(draft)) == (dict, {"a": [1]}, '{"a": [1]}')
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "changes"),
+    [("Lasting", 7, {"Lasting": 7}), ("Other", 1, {"Other": 1}), ("Lasting", None, {"Lasting": None}), ("Passing", None, {"Passing": None})],
+)
+def test_an_operator_sets_for_good_what_may_be_stored(name: str, value: Any, changes: dict[str, Any]) -> None:
+    assert parameters.for_good(standing(Lasting=1), name, value, LIMITS) == changes
+
+
+def test_what_is_declared_temporary_is_not_set_for_good() -> None:
+    with pytest.raises(ParameterError, match="declared temporary") as caught:
+        parameters.for_good(standing(), "Passing", 1, LIMITS)
+    assert (caught.value.code, caught.value.parameter) == ("not_persistent", "Passing")
 
 
 def test_a_change_is_a_copy_that_the_action_cannot_touch_any_more() -> None:

@@ -12,7 +12,7 @@ from ruled import HOUR, SCHEME, after, executed, standing
 
 from workflow_runtime.core import operating, rules
 from workflow_runtime.core.frozen import FrozenDict
-from workflow_runtime.core.process import MOVES, Change, ChangeKind, ProcessStatus, Timer, TimerKind, Trigger, TriggerKind
+from workflow_runtime.core.process import MOVES, Change, ChangeKind, EntryKind, ProcessStatus, Timer, TimerKind, Trigger, TriggerKind
 
 ID = UUID(int=7)
 LATE = Trigger(TriggerKind.TIMER, "late")
@@ -170,11 +170,22 @@ ORDER = operating.Order("set_activity", "olga", "test")
 
 def test_a_client_leaves_a_walk_with_an_empty_owner_and_a_due_start_row() -> None:
     step = operating.walk_into("B", ORDER, walk_id="w", temporary=FrozenDict({"t": 1}), now=NOW)
-    change = operating.leave_to_any(standing(), step, now=NOW)
+    change = operating.begin(standing(), step, ORDER, owner=None, now=NOW)
     left = after(change)
     assert (left.status, left.owner, left.walk, left.is_waiting) == (S.RUNNING, None, step, True)
+    assert [(entry.kind, entry.actor, entry.server) for entry in change.entries] == [(EntryKind.OPERATED, "olga", None)]
     assert change.arm == (Timer(name="start", kind=TimerKind.START, due=NOW),)
     assert (step.actor, step.reason, step.trigger, dict(step.temporary)) == ("olga", "test", Trigger(TriggerKind.OPERATOR, "set_activity"), {"t": 1})
+
+
+@pytest.mark.parametrize("owner", ["me", None])
+def test_an_ordered_walk_tells_of_the_order_and_counts_deaths_anew(owner: str | None) -> None:
+    waiting = executed(owner=None, deaths=3, deaths_step="B#0", token=5, last_seq=4)
+    change = operating.begin(waiting, walk(id="w"), ORDER, owner=owner, now=NOW)
+    begun = after(change)
+    assert (change.kind, begun.owner, begun.token, begun.deaths, begun.deaths_step, begun.last_seq) == (ChangeKind.OPERATE, owner, 6, 0, "", 5)
+    assert [(entry.seq, entry.actor, entry.reason, entry.trigger, entry.walk_id) for entry in change.entries] == [(5, "olga", "test", ORDER.trigger, "w")]
+    assert change.release is (owner is not None)
 
 
 def test_any_server_takes_it_up_with_a_new_token_and_the_row_goes() -> None:

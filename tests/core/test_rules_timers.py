@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import reduce
 from typing import Any
@@ -18,7 +19,7 @@ from workflow_runtime.core.arming import TIMER_VALUE, arm, immediate_timers, rea
 from workflow_runtime.core.frozen import EMPTY, FrozenDict
 from workflow_runtime.core.process import CancelRequest, Change, ChangeKind, ProcessStatus, Timer, Trigger, TriggerKind
 from workflow_runtime.core.scheme_elements import Activity, TimerSpec
-from workflow_runtime.core.scheme_words import TimerType
+from workflow_runtime.core.scheme_words import Missed, TimerType
 from workflow_runtime.errors import TimerValueError
 
 KINDS = {
@@ -59,7 +60,7 @@ def test_a_timer_that_is_never_due_has_no_row() -> None:
 
 @pytest.mark.parametrize(
     ("value", "effective"),
-    [("2d", "2d"), (" 2d ", "2d"), (90_000, "90000"), (0, "0"), (-1, "-1"), (timedelta(minutes=1), "60000ms"), (None, "1h")],
+    [("2d", "2d"), (" 2d ", "2d"), (" 0 ", "0"), (90_000, "90000"), (0, "0"), (-1, "-1"), (timedelta(minutes=1), "60000ms"), (None, "1h")],
 )
 def test_a_parameter_overrides_the_value_of_a_timer(value: Any, effective: str) -> None:
     values = FrozenDict({TIMER_VALUE + "late": value})
@@ -76,6 +77,13 @@ def test_a_value_that_is_no_timer_value_is_an_error() -> None:
         arm(SCHEME, "C", FrozenDict({TIMER_VALUE + "late": True}), in_an_hour)
 
 
+@pytest.mark.parametrize("value", ["0", " 0 ", "0\n"])
+def test_a_definition_of_zero_however_it_is_written_has_no_row_and_leads_on_at_once(value: str) -> None:
+    at_once = scheme("A", "B", way("A", "B", timer="t"), clock("t", value))
+    assert arm(at_once, "A", EMPTY, in_an_hour) == ()
+    assert immediate_timers(at_once, "A", EMPTY) == ["t"]
+
+
 def test_a_value_of_zero_has_no_row_and_leads_on_at_once() -> None:
     zero = FrozenDict({TIMER_VALUE + "late": "0"})
     assert [timer.name for timer in arm(SCHEME, "C", zero, in_an_hour)] == ["sticky"]
@@ -86,11 +94,23 @@ def test_a_value_of_zero_has_no_row_and_leads_on_at_once() -> None:
 # ------------------------------------------------------------------ rearm
 
 
-@pytest.mark.parametrize(("due", "moments"), [(NOW + HOUR, True), (NOW, False), (NOW - HOUR, False)])
-def test_what_is_missing_is_armed_again_but_no_moment_that_is_past(due: datetime, moments: bool) -> None:
+@pytest.mark.parametrize(("due", "comes"), [(NOW + HOUR, True), (NOW, False), (NOW - HOUR, False)])
+def test_what_is_missing_is_armed_again_but_nothing_that_is_past(due: datetime, comes: bool) -> None:
+    """Of no type: the value of an Interval timer may be a date."""
     armed = rearm(process(scheme=ALL), (), lambda spec, value: due, NOW)
-    assert [timer.name for timer in armed] == [name for name, (_, repeats) in KINDS.items() if repeats or moments]
+    assert [timer.name for timer in armed] == (list(KINDS) if comes else [])
     assert all(timer.keep for timer in armed), "a row that appeared meanwhile stays as it is"
+
+
+@pytest.mark.parametrize(
+    ("missed", "run", "comes"),
+    [(Missed.FIRE_ALL, "cron", True), (Missed.FIRE_ALL, "each", False), (Missed.FIRE_ONCE, "cron", False)],
+)
+def test_of_the_times_that_are_all_to_be_fired_the_next_is_armed_though_it_is_past(missed: Missed, run: str, comes: bool) -> None:
+    every = scheme("A", "B", way("A", "B", timer="cron"), replace(clock("cron", "0 * * * *", TimerType.CRON), missed=missed))
+    failed = walk(run=Trigger(TriggerKind.TIMER, run), due=NOW - 2 * HOUR)
+    assert bool(rearm(process(scheme=every), (), lambda spec, value: NOW - HOUR, NOW, failed)) is comes
+    assert not rearm(process(scheme=every), (), lambda spec, value: NOW - 2 * HOUR, NOW, failed), "it has had that one"
 
 
 def test_what_is_there_is_left_alone() -> None:

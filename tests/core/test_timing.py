@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from workflow_runtime.core.arming import is_over, next_base
 from workflow_runtime.core.scheme_elements import TimerSpec
 from workflow_runtime.core.scheme_words import Missed, TimerType
 from workflow_runtime.core.timing import (
@@ -17,7 +18,6 @@ from workflow_runtime.core.timing import (
     check_timer,
     due,
     is_too_late,
-    next_base,
     reads_as_interval,
     rearms,
     written,
@@ -285,6 +285,28 @@ def test_skip_lets_go_what_is_later_than_allowed() -> None:
     assert not is_too_late(spec(TimerType.CRON, missed=Missed.SKIP, late_after=3600.0), NOW, late)
     assert is_too_late(spec(TimerType.CRON, missed=Missed.SKIP, late_after=0.0), NOW, NOW + timedelta(microseconds=1))
     assert not is_too_late(spec(TimerType.CRON), NOW, NOW + timedelta(days=9))
+
+
+@pytest.mark.parametrize(
+    ("kind", "hours", "over"),
+    [
+        (TimerType.DATE_AND_TIME, -2, True),
+        (TimerType.DATE_AND_TIME, 1, False),
+        (TimerType.INTERVAL, -2, True),
+        (TimerType.INTERVAL, 1, False),
+        (TimerType.CRON, -1, False),
+    ],
+)
+def test_a_moment_is_over_when_it_is_no_later_than_the_one_that_fired(kind: TimerType, hours: int, over: bool) -> None:
+    assert is_over(spec(kind), NOW + timedelta(hours=hours), NOW - timedelta(hours=2), NOW) is over
+    assert not is_over(spec(kind), NOW + timedelta(hours=hours), None, NOW)
+    assert not is_over(spec(kind), None, NOW, NOW)
+
+
+def test_what_was_fired_before_its_time_is_over_only_if_it_comes_once() -> None:
+    early = NOW + timedelta(hours=1)
+    assert is_over(spec(TimerType.DATE), early, early, NOW)
+    assert not is_over(spec(TimerType.TIME), early, early, NOW)
 
 
 def test_fire_all_owes_each_missed_time_and_fire_once_only_one() -> None:

@@ -100,6 +100,18 @@ def test_a_temporary_value_that_an_action_changes_is_seen_changed_in_the_rest_of
     assert (seen, dict(after.parameters)) == ([{"Comment": "new"}], {"Comment": "new"})
 
 
+@pytest.mark.parametrize("comment", [" sea ", "sea"])
+def test_a_value_that_an_action_assigns_stays_even_if_it_is_the_same(bench: Bench, comment: str) -> None:
+    def strip(ctx: Any, parameter: str | None) -> None:
+        ctx.parameters["Comment"] = ctx.parameters["Comment"].strip()
+
+    seen: list[Any] = []
+    given = {"Comment": comment, "Other": "passes", "Passing": 3}
+    after = went(bench, text("Strip", head=HEAD, then="[Look]"), given=given, Strip=strip, Look=looking(seen, "Comment", "Other"))
+    assert after.parameters == {"Lasting": Decimal(1), "Comment": "sea"}
+    assert seen == [{"Comment": "sea", "Other": "passes"}]
+
+
 def test_values_of_every_kind_come_back_as_they_were(bench: Bench) -> None:
     values = {
         "decimal": Decimal("10.500"),

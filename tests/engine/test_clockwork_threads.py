@@ -13,6 +13,7 @@ import apscheduler.schedulers.base
 import pytest
 from clockworks import PATIENCE, Make, Works, once, stopped_works
 
+import workflow_runtime.engine.clock
 from workflow_runtime.engine.clock import SystemClock
 
 FAR = 3_600.0  #: an interval that does not come round within a test
@@ -246,27 +247,47 @@ def test_no_thread_is_left_behind(make: Make) -> None:
     assert threading.active_count() == before
 
 
-class SteppedClock(SystemClock):
-    """The clock of a machine that somebody sets."""
-
+def test_a_clock_that_is_set_does_not_stop_the_beat(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     step = timedelta(0)
 
-    def now(self) -> datetime:
-        return super().now() + self.step
-
-
-def test_a_clock_that_is_set_does_not_stop_the_beat(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = SteppedClock()
-
     class Stepped(datetime):
+        """What the machine says while somebody sets its clock."""
+
         @classmethod
         def now(cls, tz: Any = None) -> Any:
-            return clock.now()
+            return datetime.now(tz) + step
 
-    monkeypatch.setattr(apscheduler.schedulers.base, "datetime", Stepped)
-    works = make(clock, beat=0.05, lease=1, sweep=0.05, poll=FAR)
+    for module in (apscheduler.schedulers.base, workflow_runtime.engine.clock):
+        monkeypatch.setattr(module, "datetime", Stepped)
+    works = make(beat=0.05, lease=1, sweep=0.05, poll=FAR)
     works.clockwork.start()
     works.wait_for("beat", "sweep", "poll")
     for years in (-1, 50, -10):
-        clock.step = timedelta(days=365 * years)
+        step = timedelta(days=365 * years)
         works.wait_for(*["beat"] * 5, *["sweep"] * 5)
+
+
+class Elsewhen(SystemClock):
+    """Time as the host wants it, years from what the machine says."""
+
+    def __init__(self, years: int) -> None:
+        self.ahead = timedelta(days=365 * years)
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+
+@pytest.mark.parametrize("years", [-10, 10])
+def test_a_clock_of_the_hosts_own_drives_as_well_as_that_of_the_machine(make: Make, years: int) -> None:
+    clock = Elsewhen(years)
+    works = make(clock, beat=0.05, lease=1, sweep=0.05, poll=FAR)
+    works.clockwork.start()
+    works.wait_for(*["beat"] * 3, *["sweep"] * 3, "poll")
+    due = clock.now() + timedelta(milliseconds=100)
+    works.act["poll"] = lambda: woken.append(clock.now())
+    woken: list[datetime] = []
+    works.clockwork.wake_at(due)
+    works.wait_for("poll")
+    works.clockwork.stop()
+    assert woken
+    assert due <= woken[0] < due + timedelta(seconds=PATIENCE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -259,6 +260,52 @@ def test_a_listener_that_raises_breaks_nothing(bench: Bench, caplog: pytest.LogC
     runtime = bench(text("Note"), plugin=Broken())
     assert runtime.execute_command(runtime.create_instance("S").id, "go").process.activity == "Next"
     assert "process_activity_changed" in caplog.text
+
+
+class Interrupting:
+    """Ctrl-C arrives while the listeners hear of a status."""
+
+    def __init__(self, at: ProcessStatus) -> None:
+        self.at = at
+
+    @hookimpl
+    def process_status_changed(self, process: Process, old: ProcessStatus | None, new: ProcessStatus) -> None:
+        if new is self.at and old is not None:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("scheme", "command", "at", "becomes"),
+    [
+        (text("Note"), "out", ProcessStatus.FINALIZED, ProcessStatus.FINALIZED),
+        (text("Note"), "go", ProcessStatus.IDLED, ProcessStatus.IDLED),
+        (text("Note"), "go", ProcessStatus.RUNNING, ProcessStatus.ERROR),
+    ],
+)
+def test_an_interruption_after_the_last_commit_leaves_the_process_at_rest(
+    bench: Bench, scheme: str, command: str, at: ProcessStatus, becomes: ProcessStatus
+) -> None:
+    runtime = bench(scheme, plugin=Interrupting(at))
+    process = runtime.create_instance("S")
+    with pytest.raises(KeyboardInterrupt):
+        runtime.execute_command(process.id, command)
+    stored = runtime.get_process(process.id)
+    assert (stored.status, stored.owner) == (becomes, None)
+    assert (last(runtime, process.id).kind == "failed") is (becomes is ProcessStatus.ERROR)
+
+
+def test_an_alarm_clock_that_cannot_be_set_breaks_nothing_off(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    scheme = text("Note", head="timers: {late: {interval: 1h}}") + "  - {from: Next, to: End, on: {timer: late}}\n"
+    runtime = bench(scheme)
+    process = runtime.create_instance("S")
+
+    def broken(when: datetime) -> None:
+        raise RuntimeError("no more threads")
+
+    engine_of(runtime).wake_at = broken
+    assert runtime.execute_command(process.id, "go").process.status is ProcessStatus.IDLED
+    assert (runtime.get_process(process.id).status, last(runtime, process.id).kind) == (ProcessStatus.IDLED, "moved")
+    assert "no more threads" in caplog.text
 
 
 def test_resumed_by_a_person_who_stands_in_the_failure_too(bench: Bench) -> None:

@@ -75,7 +75,8 @@ def test_set_activity_enters_it_with_its_actions_and_what_follows(bench: Bench) 
     assert isinstance(after, Process)
     assert (after.activity, after.status, dict(after.parameters)) == ("C", ProcessStatus.IDLED, {"N": 1})
     assert bench.said == ["B", "B"]
-    entered, followed = history(runtime, process.id)[1:]
+    ordered, entered, followed = history(runtime, process.id)[1:]
+    assert (ordered.kind, ordered.actor, ordered.walk_id, followed.kind) == ("operated", "olga", entered.walk_id, "moved")
     assert (entered.trigger.kind, entered.trigger.name, entered.actor, entered.reason, entered.transition) == ("Operator", "set_activity", "olga", "test", "")
     assert (followed.to_activity, followed.trigger.kind, followed.actor) == ("C", "Auto", None)
 
@@ -231,6 +232,7 @@ def test_set_parameter_stores_converts_and_removes(bench: Bench) -> None:
         ("", None, "bad_name"),
         (["x"], None, "bad_name"),
         ("x", {1}, "type_error"),
+        ("Passing", 1, "not_persistent"),
     ],
 )
 def test_set_parameter_refuses_what_cannot_be_stored(bench: Bench, name: Any, value: Any, code: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from orphanage import ACTIONS, FINISHING, PAYING, SCHEME, SENDING, START, Answer, Orphanage
 
-from workflow_runtime.core.process import ProcessStatus, Timer, TimerKind
+from workflow_runtime.core.process import EntryKind, ProcessStatus, Timer, TimerKind
 from workflow_runtime.core.restoring import RestoreDecision
 from workflow_runtime.runtime import WorkflowRuntime
 
@@ -84,6 +84,23 @@ def test_a_scheme_that_cannot_be_read_makes_error_and_the_others_go_on(tmp_path:
         assert (made[bad].decided_by, made[one].decided_by) == ("unreadable", "status rule")
         assert "scheme" in made[bad].reason
         assert row_of(home, "status", bad) == ERROR.id
+        [told] = home.runtime.get_history(bad)
+        assert (told.seq, told.kind, told.status, told.to_activity) == (1, EntryKind.RECOVERED, ERROR, "New")
+        assert told.error is not None
+        assert made[bad].reason == told.error.message
+
+
+def test_what_is_mended_goes_on_and_so_does_its_history(tmp_path: Path) -> None:
+    with Orphanage(tmp_path) as home:
+        one = home.orphan(PAYING)
+        walk = row_of(home, "walk", one)
+        damage(home, "UPDATE wf_process SET walk = '{' WHERE id = ?", str(one))
+        home.recover()
+        damage(home, "UPDATE wf_process SET walk = ? WHERE id = ?", walk, str(one))
+        home.runtime.resume_process(one, actor="ann", reason="mended")
+        assert home.status(one) is IDLED
+        history = list(home.runtime.get_history(one))
+        assert [entry.seq for entry in history] == list(range(1, len(history) + 1))
 
 
 def test_a_journal_that_cannot_be_read_is_for_a_person(tmp_path: Path) -> None:

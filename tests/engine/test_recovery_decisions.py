@@ -11,7 +11,7 @@ import pytest
 from orphanage import FINISHING, GREETING, PAYING, SCHEME, SENDING, Answer, Orphanage
 
 from workflow_runtime.core.process import EntryKind, ProcessStatus, TriggerKind
-from workflow_runtime.core.restoring import DecisionKind, RestoreDecision
+from workflow_runtime.core.restoring import DecisionKind, RecoveryPlan, RestoreDecision
 from workflow_runtime.errors import ProcessNotFound
 from workflow_runtime.runtime import WorkflowRuntime
 
@@ -227,3 +227,10 @@ def test_a_client_plans_without_actions_and_says_so(tmp_path: Path) -> None:
         assert [decision.process_id for decision in plan.decisions] == [one]
         assert any("no restorers" in note for note in plan.notes)
         assert any("'Charge'" in note for note in plan.notes)
+
+
+def test_where_nothing_is_orphaned_a_plan_has_nothing_to_say(tmp_path: Path) -> None:
+    with Orphanage(tmp_path) as home:
+        for runtime in (home.runtime, WorkflowRuntime(home.url).as_client()):
+            with runtime:
+                assert runtime.plan_recovery() == RecoveryPlan()

@@ -130,7 +130,10 @@ def test_a_lost_connection_leaves_an_orphan_of_a_living_server_which_it_finds_it
         with pytest.raises(StoreUnavailable):
             server.execute_command(one, "Pay")
         assert (server.get_process(one).status, server.get_process(one).owner) == (RUNNING, server._parts.engine.me)
+        deaths: list[int] = []
+        house.act["Charge"] = house.act["Mail"] = house.act["Send"] = lambda ctx: deaths.append(ctx.process.deaths)
         assert server.recover(wait=True).owned == 1
+        assert set(deaths) <= {0}  # nobody died
         assert (server.get_process(one).status, server.get_process(one).activity) == (IDLED, "Waiting")
         assert set(house.done) == {"Greet", "Charge", "Mail", "Send"}
 

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
 from factories import server as server_row
 from orphanage import PAYING, SENDING, Answer, Orphanage
 from waiting import until
@@ -216,6 +217,13 @@ def test_the_report_counts_and_times(tmp_path: Path) -> None:
         assert (report.cause, report.server) == ("manual", home.runtime._parts.engine.me)
         assert report.noticed_at == report.adopted_at == report.first_progress_at == report.ended_at == home.clock.now()
         assert list(home.runtime.get_recoveries()) == [report]
+
+
+@pytest.mark.parametrize("answer", [RESUME, RestoreDecision.default(), RestoreDecision.delete(), None], ids=str)
+def test_a_decision_is_named_by_a_plain_text(tmp_path: Path, answer: RestoreDecision | None) -> None:
+    with Orphanage(tmp_path, *([Answer(answer)] if answer else [])) as home:
+        home.orphan(PAYING)
+        assert [type(decision) for decision in home.runtime.recover().by_decision] == [str]
 
 
 def test_listeners_hear_of_each_recovered_process(tmp_path: Path) -> None:

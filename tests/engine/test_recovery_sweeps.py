@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from factories import server as server_row
 from orphanage import ACTIONS, PAYING, SENDING, Answer, Orphanage
 from waiting import until
 
@@ -96,6 +98,30 @@ def test_a_shutdown_ends_a_pass_that_waits_and_leaves_the_rest_to_the_next_serve
     assert sum(process.owner is None for process in left) == 1
     with server(home) as second:
         until(lambda: {second.get_process(one).status for one in paying} == {IDLED})
+
+
+def test_a_pass_that_finds_nothing_costs_one_query(tmp_path: Path) -> None:
+    with Orphanage(tmp_path) as home:
+        said: list[str] = []
+        with home.store.dialect.connected() as driver:
+            driver.set_trace_callback(said.append)
+        assert home.runtime.recover().owned == 0
+        assert [text.split()[0] for text in said] == ["SELECT"]
+
+
+def test_a_start_forgets_servers_that_died_a_week_ago_and_own_nothing(tmp_path: Path) -> None:
+    with Orphanage(tmp_path) as home:
+        one = home.orphan(SENDING, owner="owner")
+        for name in ("owner", "owns nothing"):
+            home.store.register(server_row(name))
+            home.store.declare_dead(name, beat=0)
+    home.clock.advance(timedelta(days=7, seconds=1))
+    with home.runtime:
+        assert {server.id for server in home.runtime.get_servers()} == {"owner", home.runtime._parts.engine.me}
+        [decision] = home.recover().decisions
+        assert (decision.process_id, decision.server) == (one, "owner")
+    with home.runtime:
+        assert [server.id for server in home.runtime.get_servers()] == [home.runtime._parts.engine.me]
 
 
 def test_live_work_is_never_taken_for_an_orphan(tmp_path: Path) -> None:

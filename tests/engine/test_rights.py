@@ -9,7 +9,7 @@ import pytest
 from bench import Bench, history
 
 from workflow_runtime import Process
-from workflow_runtime.errors import CommandNotAllowed
+from workflow_runtime.errors import CommandNotAllowed, RuleFailed
 
 PEOPLE = {"boss": {"ann"}, "clerk": {"ann", "bob"}, "author": {"bob", "carl"}}
 
@@ -148,15 +148,33 @@ def test_not_here_is_said_before_not_you(bench: Bench) -> None:
     assert not runtime.execute_command(process.id, "back", identity="zoe", check_restrictions=True).was_executed
 
 
-def test_a_rule_that_raises_reaches_the_caller_and_changes_nothing(bench: Bench) -> None:
+@pytest.mark.parametrize("kind", ["allow", "deny"])
+def test_a_rule_that_raises_reaches_the_caller_and_changes_nothing(bench: Bench, kind: str) -> None:
     def broken(process: Process, identity: str | None, parameter: str | None) -> bool:
         raise LookupError("no directory")
 
-    runtime = bench(text("[Boss]"), rules={**RULES, "Role": broken})
+    runtime = bench(text(**{kind: "[Boss]"}), rules={**RULES, "Role": broken})
     process = runtime.create_instance("S")
-    with pytest.raises(LookupError, match="no directory"):
-        runtime.execute_command(process.id, "go", identity="ann", check_restrictions=True)
-    assert runtime.get_process(process.id) == process
+    for ask in (
+        lambda: runtime.execute_command(process.id, "go", identity="ann", check_restrictions=True),
+        lambda: runtime.get_available_commands(process.id, "ann"),
+    ):
+        with pytest.raises(RuleFailed, match=r"rule 'Role' of actor 'Boss'.*LookupError: no directory") as caught:
+            ask()
+        error = caught.value
+        assert (error.process_id, error.transition, error.actor, error.rule) == (process.id, "A_B_1", "Boss", "Role")
+        assert isinstance(error.__cause__, LookupError)
+    assert (runtime.get_process(process.id), len(history(runtime, process.id))) == (process, 1)
+
+
+def test_an_actor_whose_value_cannot_be_filled_in_is_no_silent_no(bench: Bench) -> None:
+    def unreachable(process: Process, name: str) -> Any:
+        raise OSError("no network")
+
+    runtime = bench(text("[Owner]"), rules=RULES, external=unreachable)
+    process = runtime.create_instance("S")
+    with pytest.raises(RuleFailed, match=r"'Named' of actor 'Owner'.*no network"):
+        runtime.execute_command(process.id, "go", identity="olga", check_restrictions=True)
 
 
 # ------------------------------------------------------------------ what is on offer

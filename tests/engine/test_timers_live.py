@@ -9,36 +9,14 @@ from typing import Any
 
 import pytest
 from bench import NOW, WHO, Bench, engine_of, history, last, path_of, told
+from timed import DAY, HOUR, dues, text
 from waiting import until
 
 from workflow_runtime import ProcessStatus, WorkflowRuntime, hookimpl
 from workflow_runtime.core.filters import ProcessFilter
 from workflow_runtime.errors import ActionFailed, ExecutionError, Fenced
 
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 S = ProcessStatus
-
-
-def text(timer: str, *ways: str, head: str = "", a: str = "{initial: true}", b: str = "{}") -> str:
-    """The timer t leads from A to B; out leads to the end."""
-    given = "\n".join(f"  - {way}" for way in ways or ("{from: A, to: B, on: {timer: t}}",))
-    return f"""
-scheme: S
-{head}
-timers:
-  t: {timer}
-commands: {{go: {{}}, out: {{}}, back: {{}}}}
-activities: {{A: {a}, B: {b}, C: {{}}, End: {{final: true}}}}
-transitions:
-{given}
-  - {{from: A, to: End, on: {{command: out}}}}
-  - {{from: B, to: End, on: {{command: out}}}}
-  - {{from: C, to: End, on: {{command: out}}}}
-"""
-
-
-def dues(runtime: WorkflowRuntime, process: Any) -> dict[str, timedelta]:
-    return {timer.name: timer.due - NOW for timer in runtime.get_timers(process.id)}
 
 
 # ------------------------------------------------------------------ every type, and never early
@@ -397,23 +375,3 @@ def test_the_zone_of_the_runtime_counts_where_a_timer_names_none(bench: Bench) -
     runtime = bench(text('{time: "18:30:00"}'), time_zone="America/New_York")
     (timer,) = runtime.get_timers(runtime.create_instance("S").id)
     assert timer.due == datetime(2030, 1, 1, 23, 30, tzinfo=UTC)
-
-
-# ------------------------------------------------------------------ a moment that leads to where it came from
-
-
-@pytest.mark.parametrize("timer", ['{at: "2030-01-01 01:00:00"}', '{expression: "@When"}'])
-def test_a_moment_that_leads_back_to_its_own_activity_is_had_once(bench: Bench, timer: str) -> None:
-    runtime = bench(text(timer, "{from: A, to: A, on: {timer: t}}"))
-    process = runtime.create_instance("S", parameters={"When": NOW + HOUR})
-    bench.clock.advance(2 * HOUR)
-    assert path_of(runtime, process.id) == ["A", "A"]
-    assert dues(runtime, process) == {}
-
-
-def test_an_expression_that_counts_from_now_goes_round(bench: Bench) -> None:
-    runtime = bench(text('{expression: "3600000"}', "{from: A, to: A, on: {timer: t}}"))
-    process = runtime.create_instance("S")
-    for _ in range(2):
-        bench.clock.advance(HOUR)
-    assert path_of(runtime, process.id) == ["A", "A", "A"]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from waiting import until
 
+from workflow_runtime.engine.calling import Caller
 from workflow_runtime.engine.workers import Workers
 
 
@@ -86,3 +87,32 @@ def test_closing_says_when_something_still_runs() -> None:
     workers.submit(lambda: release.wait(20))
     assert workers.close(0) is False
     release.set()
+
+
+def test_after_the_grace_nothing_is_taken_and_nobody_waits(workers: Workers) -> None:
+    place, waited = workers.reserve(), []
+    assert place is not None
+    waiting = threading.Thread(target=lambda: waited.append(workers.wait_until(lambda: False)), daemon=True)
+    waiting.start()
+    assert workers.close(0) is False
+    waiting.join(5)
+    assert waited == [False]
+    ran: list[str] = []
+    assert place.give(lambda: ran.append("work")) is False
+    place.leave()
+    assert workers.wait_until_idle(0)
+    assert ran == []
+
+
+def test_what_the_work_awaits_elsewhere_is_work_too(workers: Workers) -> None:
+    """An async action runs on the loop of another thread, and the worker waits for it."""
+    caller, said = Caller(), []
+
+    async def act() -> None:
+        said.append(workers.am_one)
+
+    workers.submit(lambda: caller.call(act))
+    assert workers.wait_until_idle(5)
+    caller.call(act)
+    caller.close()
+    assert said == [True, False]

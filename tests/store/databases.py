@@ -46,23 +46,19 @@ class Places(ABC):
         self.url = url
         self._engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
         self._made: list[str] = []
-        self._upgraded: str | None = None
+        self._upgraded: str | None = None  #: the name of that one
         self._connection = self._engine.connect()
 
     def empty(self) -> str:
-        name = f"wf_test_{uuid4().hex[:12]}"
-        self._run(sa.schema.CreateSchema(name))
-        self._made.append(name)
-        return self.url_of(name)
+        return self.url_of(self._make())
 
     def wiped(self) -> str:
         if self._upgraded is None:
-            self._upgraded = upgraded(self.empty())
-        place = self._made[0]
-        for table in reversed(tables.metadata.sorted_tables):
-            if table is not tables.meta:
-                self._run(sa.delete(table.to_metadata(sa.MetaData(), schema=place)))
-        return self._upgraded
+            self._upgraded = self._make()
+            upgraded(self.url_of(self._upgraded))
+        for table in (table for table in reversed(tables.metadata.sorted_tables) if table is not tables.meta):
+            self._run(sa.delete(sa.table(table.name, schema=self._upgraded)))
+        return self.url_of(self._upgraded)
 
     def close(self) -> None:
         for name in self._made:
@@ -74,6 +70,12 @@ class Places(ABC):
 
     @abstractmethod
     def drop(self, place: str) -> Any: ...
+
+    def _make(self) -> str:
+        name = f"wf_test_{uuid4().hex[:12]}"
+        self._run(sa.schema.CreateSchema(name))
+        self._made.append(name)
+        return name
 
     def _run(self, statement: Any) -> None:
         self._connection.execute(statement)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+import pytest
 import sqlalchemy as sa
 from factories import claim, creation
 
@@ -16,6 +17,9 @@ from workflow_runtime.core.process import Process
 from workflow_runtime.store import tables
 from workflow_runtime.store.changes import Outcome
 from workflow_runtime.store.writes import Store
+
+ONLY_SQLITE, ONLY_POSTGRES, ONLY_MYSQL = (pytest.mark.parametrize("database", [name], indirect=True) for name in ("sqlite", "postgresql", "mysql"))
+ON_SERVERS = pytest.mark.parametrize("database", ["postgresql", "mysql"], indirect=True)
 
 
 def put(store: Store, process: Process, **fields: Any) -> Process:
@@ -53,6 +57,30 @@ def damage(store: Store, process_id: UUID, **columns: Any) -> None:
         assert transaction.run(statement, {}) == 1
 
 
+_BROKEN = {
+    "sqlite": ("CREATE TRIGGER broken BEFORE INSERT ON {} BEGIN SELECT RAISE(ABORT, 'broken'); END", "DROP TRIGGER broken"),
+    "postgresql": ("ALTER TABLE {} ADD CONSTRAINT broken CHECK (false) NOT VALID", "ALTER TABLE {} DROP CONSTRAINT broken"),
+    "mysql": ("CREATE TRIGGER broken BEFORE INSERT ON {} FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'broken'", "DROP TRIGGER broken"),
+}
+
+
+@contextmanager
+def broken(store: Store, table: str) -> Iterator[None]:
+    """Within it no row can be inserted into this table."""
+    begin, end = (text.format(table) for text in _BROKEN[store.dialect.engine.dialect.name])
+    execute(store, begin)
+    try:
+        yield
+    finally:
+        execute(store, end)
+
+
+def execute(store: Store, text: str) -> None:
+    """Words of the database itself, on a connection of the store."""
+    with store.dialect.connected() as driver:
+        driver.cursor().execute(text)
+
+
 class Counted(Counter[str]):
     """Statements by their first word, as the database has seen them; ``texts`` in order."""
 
@@ -74,7 +102,7 @@ class Counted(Counter[str]):
 
 @contextmanager
 def counting(store: Store) -> Iterator[Counted]:
-    """For one thread: its next transactions run on the connection that is counted here."""
+    """On SQLite, for one thread: its next transactions run on the connection that is counted here."""
     counted = Counted()
     with store.dialect.connected() as driver:
         driver.set_trace_callback(counted.note)

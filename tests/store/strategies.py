@@ -19,9 +19,7 @@ BIG = st.integers(0, 2**63 - 2)
 IDS = st.uuids()
 KEYS = st.text("0123456789abcdef", min_size=1, max_size=36)
 
-SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False), TEXT, MOMENTS
-)
+SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False), TEXT, MOMENTS)
 SCALARS |= st.one_of(st.decimals(allow_nan=False, allow_infinity=False, places=3), IDS, st.binary(max_size=8))
 VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", min_size=1, max_size=3), inner, max_size=3), max_leaves=6

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
-from stored import everything
+from stored import ON_SERVERS, ONLY_MYSQL, ONLY_SQLITE, everything, execute
 
 from workflow_runtime.errors import SchemaTooNew, StoreUnavailable
 from workflow_runtime.store import migrating, migrations, tables
@@ -50,19 +50,27 @@ def test_the_epoch_is_a_uuid_that_stays(open_store: OpenStore) -> None:
 
 def test_before_the_upgrade_every_verb_says_what_to_do(open_store: OpenStore) -> None:
     store = open_store()
-    for ask in (store.check, store.schema_revision):
+    for ask in (store.servers, store.epoch) if store.path is None else (store.schema_revision, store.check, store.servers):
         with pytest.raises(StoreUnavailable, match="wfr db upgrade"):
             ask()
-    assert store.path is not None
-    assert not store.path.exists()  # looking has not created it
-    with pytest.raises(StoreUnavailable, match="run wfr db upgrade"):
-        store.servers()
     with pytest.raises(StoreUnavailable, match="run wfr db upgrade"):
         store.check()
     assert store.schema_revision() is None
 
 
-def test_a_newer_schema_is_refused_and_left_as_it_is(store: Store) -> None:
+@ONLY_SQLITE
+def test_looking_at_a_file_does_not_create_it(open_store: OpenStore) -> None:
+    store = open_store()
+    for ask in (store.check, store.schema_revision):
+        with pytest.raises(StoreUnavailable, match="wfr db upgrade"):
+            ask()
+    assert store.path is not None
+    assert not store.path.exists()
+
+
+def test_a_newer_schema_is_refused_and_left_as_it_is(open_store: OpenStore) -> None:
+    store = open_store()
+    store.upgrade()
     _set_revision(store, "9999")
     before = everything(store)
     for ask in (store.check, store.upgrade):
@@ -77,14 +85,37 @@ def test_a_schema_that_is_behind_asks_for_the_upgrade() -> None:
         migrating.check("0001", "the database", known=("0001", "0002"))
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 def test_an_upgrade_that_breaks_off_leaves_nothing(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_store()
     with monkeypatch.context() as broken:
         broken.setattr(tables.meta, "name", "wf_scheme")  # so that the epoch, which comes last, cannot be written
-        with pytest.raises(StoreUnavailable, match="no such column"):
+        with pytest.raises(StoreUnavailable, match="has not the tables"):
             store.upgrade()
     assert store.schema_revision() is None
     assert open_store().upgrade()
+
+
+@ONLY_MYSQL
+@pytest.mark.parametrize("undone", [(), ("DROP TABLE wf_meta", "DROP TABLE wf_idempotency"), ("DROP INDEX wf_decision_recovery ON wf_decision",)])
+def test_an_upgrade_that_broke_off_between_two_steps_is_completed(open_store: OpenStore, undone: tuple[str, ...]) -> None:
+    store = open_store()
+    store.upgrade()
+    for text in ("DELETE FROM wf_alembic_version", *undone):
+        execute(store, text)
+    assert [store.upgrade(), store.upgrade()] == [True, False]
+    assert _described(store.dialect.engine)[0]
+    store.check()
+    assert UUID(store.epoch())
+
+
+@ONLY_MYSQL
+def test_an_upgrade_that_broke_off_before_the_epoch_is_completed(open_store: OpenStore) -> None:
+    store = open_store()
+    store.upgrade()
+    execute(store, "DELETE FROM wf_meta")
+    assert [store.upgrade(), store.upgrade()] == [True, False]
+    assert UUID(store.epoch())
 
 
 def test_the_revisions_are_those_of_the_migrations() -> None:
@@ -108,6 +139,7 @@ def test_the_migrations_make_the_tables_that_the_code_uses(store: Store) -> None
         assert compare_metadata(MigrationContext.configure(connection, opts=options), tables.metadata) == []
 
 
+@ONLY_SQLITE
 def test_the_migrated_tables_are_the_same_word_for_word(store: Store) -> None:
     """What a comparison of types does not see: collations, conditions of indexes, autoincrement."""
     master = sa.table("sqlite_master", sa.column("name"), sa.column("sql"))
@@ -120,6 +152,28 @@ def test_the_migrated_tables_are_the_same_word_for_word(store: Store) -> None:
     with store.dialect.read() as transaction:
         migrated = transaction.rows_built(wanted)
     assert [(name, _without_layout(sql)) for name, sql in migrated] == [(name, _without_layout(sql)) for name, sql in written]
+
+
+@ON_SERVERS
+def test_the_migrated_tables_are_described_the_same(store: Store, request: pytest.FixtureRequest, database: str) -> None:
+    places = request.getfixturevalue(store.dialect.engine.dialect.name)
+    engine = sa.create_engine(places.empty(), poolclass=sa.NullPool)
+    tables.metadata.create_all(engine)
+    assert _described(store.dialect.engine) == _described(engine)
+
+
+def _described(engine: sa.Engine) -> list[str]:
+    found = sa.inspect(engine)
+    looks = (found.get_columns, found.get_pk_constraint, found.get_unique_constraints, found.get_foreign_keys, found.get_indexes)
+    return [f"{table} {look(table)!r}" for table in tables.metadata.tables for look in looks]
+
+
+@ON_SERVERS
+def test_every_text_that_is_compared_is_compared_exactly(store: Store) -> None:
+    exact = {"postgresql": {"C"}, "mysql": {"utf8mb4_nopad_bin", "utf8mb4_0900_bin"}}[store.dialect.engine.dialect.name]
+    found = sa.inspect(store.dialect.engine)
+    columns = [(column["name"], column["type"]) for table in tables.metadata.tables for column in found.get_columns(table)]
+    assert {type_.collation for _, type_ in columns if isinstance(type_, sa.VARCHAR) and not isinstance(type_, sa.TEXT)} <= exact
 
 
 def _without_layout(sql: str) -> list[str]:

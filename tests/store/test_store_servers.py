@@ -42,6 +42,20 @@ def test_a_retired_server_does_not_beat_either(store: Store) -> None:
     assert store.live_server_ids() == {"other"}
 
 
+def test_the_dead_are_forgotten_after_a_while_unless_they_own_something(store: Store, clock: FakeClock) -> None:
+    for name in ("owner", "lives", "gone", "died later"):
+        store.register(server(name))
+    for name in ("owner", "gone"):
+        store.declare_dead(name, beat=0)
+    put_running(store, process(), owner="owner")
+    clock.advance(60)
+    store.declare_dead("died later", beat=0)
+    assert store.forget_dead(kept=timedelta(seconds=60)) == 0
+    clock.advance(1)
+    assert store.forget_dead(kept=timedelta(seconds=60)) == 1
+    assert {row.id for row in store.servers()} == {"me", "owner", "lives", "died later"}
+
+
 def test_draining_and_the_session_lock_are_shown(store: Store) -> None:
     store.drain("me")
     store.note_lock("me", held=False)

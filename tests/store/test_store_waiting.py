@@ -93,7 +93,7 @@ def test_orphans_come_longest_untouched_first_and_page_by_page(store: Store) -> 
 )
 def test_what_is_due(store: Store, status: S, row: Any, is_due: bool) -> None:
     subject = put(store, process(status=status), arm=(row,))
-    assert store.due(NOW, 10) == ([(subject.id, row)] if is_due else [])
+    assert [(found.process_id, found.timer) for found in store.due(NOW, 10)] == ([(subject.id, row)] if is_due else [])
     assert store.next_due(after=NOW - timedelta(microseconds=1)) == (NOW if is_due else None)
 
 
@@ -116,3 +116,20 @@ def test_the_next_due_row_leaves_out_what_does_not_count(store: Store) -> None:
     put(store, process(), arm=(timer(due=NOW + timedelta(days=1)),))
     assert store.next_due(after=NOW - timedelta(days=1)) == NOW + timedelta(days=1)
     assert store.next_due(after=NOW + timedelta(days=1)) is None  # that one is due already
+
+
+def test_what_is_due_tells_the_version_and_the_deaths_of_its_process(store: Store) -> None:
+    put(store, process(scheme_version="v", deaths=3), arm=(timer(),))
+    assert [(row.version, row.deaths) for row in store.due(NOW, 10)] == [("v", 3)]
+
+
+@pytest.mark.parametrize(("without", "left"), [((), "abc"), (("a",), "bc"), (("a", "c"), "b"), (("c", "b", "x"), "a"), (("a", "b", "c"), "")])
+def test_versions_that_the_caller_leaves_out_do_not_stand_before_the_others(store: Store, without: tuple[str, ...], left: str) -> None:
+    for second, version in enumerate("abc"):
+        put(store, process(scheme_version=version), arm=(timer(due=NOW + timedelta(seconds=second)),))
+        put(store, process(scheme_version=version, status=S.RUNNING), arm=(retry(due=NOW + timedelta(seconds=second)),))
+    found = store.due(NOW + timedelta(seconds=9), 1, without)
+    assert [row.version for row in found] == list(left[:1])
+    assert "".join(sorted({row.version for row in store.due(NOW + timedelta(seconds=9), 9, without)})) == left
+    first = NOW + timedelta(seconds="abc".index(left[0])) if left else None
+    assert store.next_due(after=NOW - timedelta(seconds=1), without=without) == first

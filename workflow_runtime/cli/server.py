@@ -44,7 +44,7 @@ _SERVERS = Table(
 
 @verb(server, "list", "wfr server list", "wfr server ls -o json")
 def list_(call: Call) -> None:
-    """List the servers of a database, also dead ones about whose work recovery has not decided."""
+    """List the servers of a database, also dead ones: as long as they own work, and at least for a week."""
     with call.client() as runtime:
         _SERVERS.show(runtime.get_servers(), call.output)
 

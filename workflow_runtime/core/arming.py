@@ -6,7 +6,9 @@ Law: a timer leads out of an activity or it has no row. What its value is, and t
 rule        what it answers
 ==========  =====================================================================================
 arm         the rows an arrival leaves: for each timer that leads out, unless at once or never
-rearm       the rows that are missing after a walk without arrival: a moment only while it is to come
+rearm       the rows that are missing after a walk without arrival, where they are still to come
+next_base   from when a due time is computed
+is_over     whether a moment was had: the run that led here began with it
 ==========  =====================================================================================
 """
 
@@ -17,10 +19,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from workflow_runtime.core import timing
-from workflow_runtime.core.process import Parameters, Process, Timer
+from workflow_runtime.core.process import Parameters, Process, Timer, Walk
 from workflow_runtime.core.scheme import Scheme
 from workflow_runtime.core.scheme_elements import TimerSpec
-from workflow_runtime.core.scheme_words import TimerType, TriggerType
+from workflow_runtime.core.scheme_words import Missed, TimerType, TriggerType
 
 #: (definition, value as written) -> when it falls due; None: never
 DueOf = Callable[[TimerSpec, str], datetime | None]
@@ -41,10 +43,33 @@ def arm(scheme: Scheme, activity: str, parameters: Parameters, due_of: DueOf) ->
     return tuple(armed)
 
 
-def rearm(process: Process, existing: Collection[str], due_of: DueOf, now: datetime) -> tuple[Timer, ...]:
-    """The timers of A that are missing: Interval, Time and Cron from now, a moment only while it is still to come."""
-    missing = (timer for timer in arm(process.pinned, process.activity, process.parameters, due_of) if timer.name not in existing)
-    return tuple(replace(t, keep=True) for t in missing if timing.rearms(type_of(process, t)) or t.due > now)
+def rearm(process: Process, existing: Collection[str], due_of: DueOf, now: datetime, walk: Walk | None = None) -> tuple[Timer, ...]:
+    """The timers of A that are missing and still to come, counted from now: Interval, Time and Cron always are.
+
+    ``walk`` is the one that ``due_of`` knows: with ``fire_all`` the times missed since it fired are still to come.
+    """
+    scheme = process.pinned
+    missing = [timer for timer in arm(scheme, process.activity, process.parameters, due_of) if timer.name not in existing]
+    return tuple(replace(t, keep=True) for t in missing if (spec := scheme.timer(t.name)) and t.due > next_base(spec, fired_at(spec, walk), now))
+
+
+def fired_at(spec: TimerSpec, walk: Walk | None) -> datetime | None:
+    """The due time of this timer, where it began the run."""
+    return walk.due if walk is not None and walk.run.name == spec.name else None
+
+
+def next_base(spec: TimerSpec, fired: datetime | None, now: datetime) -> datetime:
+    """From when the next due time is computed: now, but with ``fire_all`` the due time that was fired, so that each missed one follows."""
+    return fired if fired is not None and spec.missed is Missed.FIRE_ALL and spec.type is TimerType.CRON else now
+
+
+def is_over(spec: TimerSpec, due: datetime | None, fired: datetime | None, now: datetime) -> bool:
+    """Whether a timer has had this moment: it began the run at ``fired``. Else a way back to its activity would make it fire for ever.
+
+    The explicit value of an Interval timer may be a date, so what is past is over under every type. What is still to come is
+    not, where the type comes again: an operator had fired it early.
+    """
+    return fired is not None and due is not None and due <= fired and (due <= now or not timing.rearms(spec.type))
 
 
 def type_of(process: Process, timer: Timer) -> TimerType:
@@ -67,4 +92,4 @@ def immediate_timers(scheme: Scheme, activity: str, parameters: Parameters) -> l
 def timer_value(spec: TimerSpec, parameters: Parameters) -> str:
     """The value in force: the one set for this process, else the definition."""
     override = parameters.get(TIMER_VALUE + spec.name)
-    return spec.value if override is None else timing.written(override)
+    return timing.written(spec.value if override is None else override)

@@ -1,12 +1,14 @@
 """What an operator's verb makes of a process.
 
-Law: a verb needs the process at rest or waiting, and leaves actor and reason in history in the same
-transaction. Only ``cancel`` may meet a Running process: then it is a flag, honoured at the next step boundary.
+Law: a verb needs the process at rest or waiting, and leaves actor and reason in history in its first
+transaction, whatever becomes of the walk that it begins. Only ``cancel`` may meet a Running process: then it
+is a flag, honoured at the next step boundary.
 
 =============  ==============================================================================
 verb           what becomes true
 =============  ==============================================================================
 set_activity   a walk into that activity, with its actions; or only stand there
+fire_timer     the walk of that timer, whenever it is due (as any other that is begun by a timer)
 resume         the kept walk goes on at its first unfinished step, retry counts and deaths at 0
 cancel         Terminated with the reason, the walk kept (rules.cancel)
 delete         process, timers and journal go; history stays, with a last row that tells
@@ -58,11 +60,18 @@ def walk_into(activity: str, order: Order, *, walk_id: str, temporary: Parameter
     )
 
 
-def leave_to_any(process: Process, walk: Walk, *, now: datetime) -> Change:
-    """A client cannot execute: the walk stands with an empty owner and a due row, which any server takes."""
-    begun = rules.begin(process, walk, owner=None, now=now)
-    row = Timer(name=TimerKind.START, kind=TimerKind.START, due=now)
-    return replace(begun, kind=ChangeKind.OPERATE, arm=(row,), release=False)
+def begin(process: Process, walk: Walk, order: Order, *, owner: str | None, now: datetime) -> Change:
+    """The walk as ordered; deaths are counted anew.
+
+    ``owner`` None (a client cannot execute): it stands with an empty owner and a due row, which any server takes.
+    """
+    begun = rules.begin(process, walk, owner=owner, now=now)
+    assert begun.after is not None
+    change = replace(begun, kind=ChangeKind.OPERATE, after=evolve(begun.after, deaths=0, deaths_step=""))
+    if owner is None:
+        row = Timer(name=TimerKind.START, kind=TimerKind.START, due=now)
+        change = replace(change, arm=(row,), release=False)
+    return told(change, order, server=owner, now=now)
 
 
 def take_up(process: Process, *, owner: str, now: datetime) -> Change:

@@ -9,9 +9,11 @@ at creation, undeclared                to the process (persistent)
 with a command, undeclared             to the walk (temporary: lives for the run)
 from an action, undeclared             to the process at arrival
 declared Persistence                   to the process: at creation at once, later at arrival
-declared Temporary                     to the walk
+declared Temporary                     to the walk; refused where an operator sets it, outside of a walk
 None                                   removes the value
 =====================================  ============================================================
+
+From an action comes what it assigned, even if the value is the same, and what it changed in its depth.
 
 What a name means is looked up in this order: changes of this walk, command inputs, temporary values,
 the process's values, system parameters, external providers.
@@ -22,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 from workflow_runtime.core import types
 from workflow_runtime.core.frozen import EMPTY, FrozenDict
@@ -30,7 +32,7 @@ from workflow_runtime.core.process import Parameters, Process, TriggerKind, Walk
 from workflow_runtime.core.scheme import Scheme
 from workflow_runtime.core.scheme_elements import Command, CommandInput
 from workflow_runtime.core.scheme_words import Purpose
-from workflow_runtime.core.values import Limits, check_parameters
+from workflow_runtime.core.values import Limits, check_name, check_parameters
 from workflow_runtime.errors import ParameterError
 
 Lookup = Callable[[str], Any]
@@ -117,6 +119,34 @@ class View(Mapping[str, Any]):
             return None
 
 
+class Draft(dict[str, Any]):
+    """The copy of the values that an action works on. It notes what is assigned; copies of it are plain dictionaries."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self.assigned: set[str] = set()
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.assigned.add(name)
+        super().__setitem__(name, value)
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        if name not in self:
+            self[name] = default
+        return self[name]
+
+    def update(self, *values: Any, **named: Any) -> None:
+        for name, value in dict(*values, **named).items():
+            self[name] = value
+
+    def __ior__(self, values: Any) -> Self:  # type: ignore[override,misc]
+        self.update(values)
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)
+
+
 def at_creation(scheme: Scheme, given: Mapping[str, Any], limits: Limits) -> Split:
     """Initial values, then what was passed. ParameterError for system names, wrong types, limits."""
     initial = {spec.name: types.read_written(spec.initial, spec.type) for spec in scheme.parameters if spec.initial is not None}
@@ -177,13 +207,25 @@ def at_arrival(process: Process, walk: Walk, changes: Parameters) -> Split:
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any], scheme: Scheme, limits: Limits) -> Parameters:
     """What an action changed in its copy: new values, and None for those it removed. ParameterError if it may not."""
-    different = {name: value for name, value in after.items() if name not in before or not _same(before[name], value)}
+    assigned = after.assigned if isinstance(after, Draft) else ()
+    different = {name: value for name, value in after.items() if name in assigned or name not in before or not _same(before[name], value)}
     gone = {name: None for name in before if name not in after}
     if not different and not gone:
         return EMPTY
     accepted = _accepted(scheme, different, limits)
     _check_together(before, accepted, limits, without=gone)
     return FrozenDict({**accepted, **gone})
+
+
+def for_good(process: Process, name: str, value: Any, limits: Limits) -> Parameters:
+    """One value that an operator sets outside of a walk; None removes it. ParameterError if it may not be."""
+    check_name(name)
+    refuse_system_names([name])
+    spec = process.pinned.parameter(name)
+    if value is not None and spec is not None and spec.purpose is not Purpose.PERSISTENCE:
+        text = f"{name!r} is declared temporary: it lives for a run and is not stored; hand it in with a command or set_activity, or declare it persistent"
+        raise ParameterError(text, code="not_persistent", parameter=name)
+    return changed(process.parameters, {**process.parameters, name: value}, process.pinned, limits)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -303,7 +303,7 @@ class Decision:
     process_id: UUID
     scheme_code: str
     decision: str  #: default, delete, run_from_current_activity, run_from_new_activity, resume, cancel
-    decided_by: str  #: the restorer's name, "declared" or "status rule"
+    decided_by: str  #: the restorer's name, "declared", "status rule", "poison", "cancel", "unreadable"; "..., then status rule"
     reason: str
     activity: str
     step: str  #: the action in flight, "" when none was

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
 from workflow_runtime.core import entries, rules
 from workflow_runtime.core.frozen import FrozenDict
@@ -27,6 +28,7 @@ from workflow_runtime.core.process import (
     ChangeKind,
     Decision,
     EntryKind,
+    ErrorInfo,
     HistoryEntry,
     Parameters,
     Process,
@@ -73,7 +75,7 @@ class Case:
     owner: str | None  #: who had it when it was found
     timers: frozenset[str]  #: names of its timer rows
     armed: tuple[Timer, ...]  #: rows that a verdict would add
-    drained: bool = False  #: its server was shutting down or had taken leave: no death is counted
+    nobody_died: bool = False  #: its server lives (it is this one), was shutting down or had taken leave: no death is counted
 
     @property
     def preliminary_status(self) -> ProcessStatus:
@@ -92,7 +94,7 @@ class Case:
     def deaths(self) -> int:
         """Deaths in a row at the step in flight, this one included."""
         earlier = self.process.deaths if self.process.deaths_step == self.step else 0
-        return earlier if self.drained else earlier + 1
+        return earlier if self.nobody_died else earlier + 1
 
     @property
     def step(self) -> str:
@@ -249,8 +251,30 @@ def _anew(case: Case, ruling: Ruling, walk_id: str, now: datetime) -> Walk:
 
 
 def _entry(after: Process, record: Decision, owner: str, now: datetime, *, kind: EntryKind = EntryKind.RECOVERED, actor: str | None = None) -> HistoryEntry:
-    trigger = Trigger(TriggerKind.RECOVERY, record.decision)
-    return entries.note(after, kind, now=now, server=owner, trigger=trigger, actor=actor, reason=record.reason)
+    """As in the row of a failure, the operator who set the walk going stands in that of its recovery."""
+    trigger, reason = Trigger(TriggerKind.RECOVERY, record.decision), record.reason
+    if kind is EntryKind.RECOVERED and after.walk is not None:
+        actor, reason = actor or after.walk.actor, reason or after.walk.reason or ""
+    return entries.note(after, kind, now=now, server=owner, trigger=trigger, actor=actor, reason=reason)
+
+
+def entry_of_damage(process_id: UUID, seq: int, activity: str, state: str, error: ErrorInfo, *, server: str | None, now: datetime) -> HistoryEntry:
+    """The history row of a process that cannot be read; activity and state are empty where they are not known."""
+    return HistoryEntry(
+        process_id=process_id,
+        seq=seq,
+        kind=EntryKind.RECOVERED,
+        at=now,
+        from_activity=activity,
+        to_activity=activity,
+        from_state=state,
+        to_state=state,
+        status=ProcessStatus.ERROR,
+        trigger=Trigger(TriggerKind.RECOVERY, DecisionKind.DEFAULT.value),
+        reason="what is stored of it cannot be read",
+        server=server,
+        error=error,
+    )
 
 
 def _with(values: Parameters, more: Parameters) -> Parameters:

@@ -273,10 +273,10 @@ def fail(
     """Broken off: the status rule, the walk kept, the cause in history. ``timers`` are the names of its rows.
 
     ``failed_walk`` is what history tells of where the process itself has no walk: one that has just arrived, or could not
-    begin. ``fired`` is the timer that would have begun it: it has had its turn and is armed again like any other.
+    begin; ``due_of`` knows it too. ``fired`` is the timer that would have begun it: it has had its turn and is armed again like any other.
     """
     left = {*timers} - {*fired}
-    armed = rearm(process, left, due_of, now)
+    armed = rearm(process, left, due_of, now, failed_walk or process.walk)
     status = broken_status(process.pinned, process.activity, {*left, *(timer.name for timer in armed)})
     after = evolve(at_rest(process, status, now), last_error=error)
     entry = entries.failed(after, error, failed_walk, server, now)

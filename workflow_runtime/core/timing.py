@@ -149,7 +149,7 @@ def due(spec: TimerSpec, value: str, now: datetime, *, zone: tzinfo, cron: CronN
     """When the timer is due, in UTC; None: never.
 
     ``value`` is the effective value, explicit or of the definition. ``now`` is aware: the time of arming, or
-    ``next_base`` of a firing. ``zone`` counts where the timer names none. An unreadable value is a TimerValueError.
+    ``arming.next_base`` of a firing. ``zone`` counts where the timer names none. An unreadable value is a TimerValueError.
     """
     text = value.strip()
     local = zone_of(spec, zone)
@@ -210,20 +210,10 @@ def rearms(kind: TimerType) -> bool:
     return kind in (TimerType.INTERVAL, TimerType.TIME, TimerType.CRON)
 
 
-def is_over(spec: TimerSpec, due: datetime | None, fired: datetime | None) -> bool:
-    """Whether a timer for one moment has had it: the run was begun by this very timer, at ``fired``. Else a self-loop would fire for ever."""
-    return fired is not None and due is not None and due <= fired and not rearms(spec.type)
-
-
 def is_too_late(spec: TimerSpec, due: datetime, now: datetime) -> bool:
     """Whether the missed policy lets this firing go: it is armed again (where its type is) and not fired."""
     late_after = LATE_AFTER if spec.late_after is None else timedelta(seconds=spec.late_after)
     return spec.missed is Missed.SKIP and now - due > late_after
-
-
-def next_base(spec: TimerSpec, due: datetime, now: datetime) -> datetime:
-    """From when the next due time is computed: now, but with ``fire_all`` the due time that was fired, so that each missed one follows."""
-    return due if spec.missed is Missed.FIRE_ALL and spec.type is TimerType.CRON else now
 
 
 def _no_lookup(name: str) -> NoReturn:

@@ -35,12 +35,13 @@ from apscheduler.executors.base import BaseExecutor, run_job
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from workflow_runtime.engine.clock import Clock
+from workflow_runtime.engine.clock import Clock, SystemClock
 from workflow_runtime.settings import Settings
 
 _log = logging.getLogger(__name__)
 _scheduler_log = _log.getChild("scheduler")  # it tells of every run at INFO, several times a second
 _scheduler_log.setLevel(logging.ERROR)
+_machine = SystemClock()
 
 
 class Job(StrEnum):
@@ -253,7 +254,10 @@ class _ByHand:
 
 
 class _InThreads:
-    """A scheduler with three jobs in memory, each in a lane of its own."""
+    """A scheduler with three jobs in memory, each in a lane of its own.
+
+    It goes by the clock of the machine, whatever the runtime was given: only how long to wait is told by the latter.
+    """
 
     def __init__(self, alarm: Forge, clock: Clock) -> None:
         self._clock = clock
@@ -282,7 +286,7 @@ class _InThreads:
             _Every(alarm.every, jitter=alarm.every / 4 if job is Job.SWEEP else 0),
             id=job.value,
             executor=job.value,
-            next_run_time=self._clock.now(),
+            next_run_time=_machine.now(),
             misfire_grace_time=None,  # no run is dropped for being late
             max_instances=2,  # a second may stand in the lane while the first is still being booked as done
         )
@@ -290,7 +294,7 @@ class _InThreads:
     def _ringer(self, job: Job) -> Callable[[float], None]:
         def ring(moment: float) -> None:
             wait = timedelta(seconds=moment - self._clock.monotonic())  # read first, as in Clockwork._moment
-            self._scheduler.modify_job(job.value, next_run_time=self._clock.now() + wait)
+            self._scheduler.modify_job(job.value, next_run_time=_machine.now() + wait)
 
         return ring
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 from uuid import UUID
 
 from workflow_runtime.core import arming, recovering
@@ -32,8 +33,12 @@ class Desk:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.panel = Panel(engine.catalogue.restorers, timeout=engine.settings.restorer_timeout, limits=engine.settings.limits)
-        self.servers: dict[str, Server] = {server.id: server for server in engine.store.servers()}
         self.set_aside: dict[SchemeKey, list[str]] = {}  #: versions that cannot be executed here, and what is missing
+
+    @cached_property
+    def servers(self) -> dict[str, Server]:
+        """Read with the first orphan: most passes find none."""
+        return {server.id: server for server in self.engine.store.servers()}
 
     def pages(self) -> Iterator[list[Item]]:
         """Orphans, the longest untouched first, without what is in hand here and what this server cannot execute."""
@@ -93,13 +98,19 @@ class Desk:
 
     def _case(self, process: Process, rows: tuple[Timer, ...]) -> Case:
         names = frozenset(timer.name for timer in rows if timer.kind is TimerKind.TIMER)
-        server = self.servers.get(process.owner or "")
-        drained = server is None or server.draining  # the row of an incarnation goes only when it takes leave
-        return Case(process=process, owner=process.owner, timers=names, armed=self._armed(process, names), drained=drained)
+        armed, nobody_died = self._armed(process, names), self._nobody_died(process.owner)
+        return Case(process=process, owner=process.owner, timers=names, armed=armed, nobody_died=nobody_died)
+
+    def _nobody_died(self, owner: str | None) -> bool:
+        """An orphan of mine was lost, with a connection or by an error, while I live."""
+        server = self.servers.get(owner or "")
+        if server is None or owner == self.engine.presence.incarnation:
+            return True  # without a row: it has taken leave, for the row of a dead one stays while it owns anything
+        return server.draining
 
     def _armed(self, process: Process, timers: frozenset[str]) -> tuple[Timer, ...]:
         now = self.engine.now()
-        return arming.rearm(process, timers, self.engine.due_of(process, process.walk, now=now, quiet=True), now)
+        return arming.rearm(process, timers, self.engine.due_of(process, process.walk, now=now, quiet=True), now, process.walk)
 
     def adopted(self, case: Case, process: Process) -> Case:
         """The same case once the process is mine: some time may have passed."""
@@ -165,7 +176,7 @@ class Desk:
             recovery_id=recovery_id,
             process_id=process.id,
             scheme_code=process.scheme_code,
-            decision=recovering.CANCEL if ruling.decided_by == recovering.CANCEL else decision.kind,
+            decision=recovering.CANCEL if ruling.decided_by == recovering.CANCEL else decision.kind.value,
             decided_by=ruling.decided_by,
             reason=decision.reason or f"{ruling.decided_by} gave no reason",
             activity=interruption.activity if interruption else process.activity,
@@ -184,7 +195,7 @@ class Desk:
             recovery_id=recovery_id,
             process_id=process_id,
             scheme_code="",
-            decision=DecisionKind.DEFAULT,
+            decision=DecisionKind.DEFAULT.value,
             decided_by="unreadable",
             reason=storable(row.cause.message),
             activity="",
@@ -238,7 +249,9 @@ def planned_of(record: Decision) -> PlannedDecision:
 def damaged(process: Process, cause: str) -> UnreadableRow:
     """A row that can be read and not be worked with."""
     updated_at, text_id = orphan_cursor(process)
-    return UnreadableRow(text_id, process.owner, process.token, process.revision, updated_at, RowUnreadable(storable(cause), process_id=process.id))
+    unreadable = RowUnreadable(storable(cause), process_id=process.id)
+    place = (process.last_seq, process.activity, process.state)
+    return UnreadableRow(text_id, process.owner, process.token, process.revision, updated_at, unreadable, *place)
 
 
 def id_of(row: UnreadableRow) -> UUID | None:

@@ -12,7 +12,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from workflow_runtime.catalogue import Catalogue
-from workflow_runtime.core import parameters, timing
+from workflow_runtime.core import arming, parameters, timing
 from workflow_runtime.core.arming import DueOf
 from workflow_runtime.core.process import CancelRequest, Change, EntryKind, Process, Walk
 from workflow_runtime.core.scheme_elements import TimerSpec
@@ -73,17 +73,24 @@ class Engine:
     # ------------------------------------------------------------------ reading
 
     def load(self, process_id: UUID) -> Process:
-        """The process with its scheme. ProcessNotFound, RowUnreadable, SchemeNotFound."""
+        """The process with its scheme. ProcessNotFound, RowUnreadable, SchemeNotFound, SchemeError."""
+        return self.attach(self._stored(process_id))
+
+    def look(self, process_id: UUID) -> Process:
+        """The process, also where its scheme cannot be read: for what needs none. ProcessNotFound, RowUnreadable."""
+        return self.show(self._stored(process_id))
+
+    def _stored(self, process_id: UUID) -> Process:
         process = self.store.load(process_id)
         if process is None:
             raise ProcessNotFound(f"no process has the id {process_id}; it may have been deleted", process_id=process_id)
-        return self.attach(process)
+        return process
 
     def attach(self, process: Process) -> Process:
         return replace(process, scheme=self.schemes.get(process.key).scheme)
 
     def show(self, process: Process) -> Process:
-        """With its scheme where that can be read, for lists."""
+        """With its scheme where that can be read, else with None."""
         return replace(process, scheme=self.schemes.readable(process.key))
 
     def compiled(self, process: Process) -> Compiled:
@@ -95,6 +102,11 @@ class Engine:
             actions = None if self.settings.ignore_missing_execution_items else self.catalogue.actions
             self._unbound[key] = unbound(self.schemes.get(key).scheme, actions, self.catalogue.conditions)
         return self._unbound[key]
+
+    @property
+    def foreign(self) -> list[str]:
+        """The versions seen so far that this server cannot execute: others do. What it has does not change while it runs."""
+        return [key.version for key, missing in list(self._unbound.items()) if missing]
 
     def require_bound(self, process: Process) -> None:
         """ActionNotFound when this server cannot execute the version the process is pinned to."""
@@ -117,7 +129,13 @@ class Engine:
         return applied.outcome, applied.cancel_requested
 
     def tell(self, change: Change) -> None:
-        """After the commit: listeners hear of it, the alarm clock of new timers."""
+        """After the commit: listeners hear of it, the alarm clock of new timers. What goes wrong here changes nothing any more: it is logged."""
+        try:
+            self._tell(change)
+        except Exception:
+            log.exception("what became of process %s is committed, but not all could be told of it", _id_of(change))
+
+    def _tell(self, change: Change) -> None:
         after, before = change.result if change.after is not None else None, change.before
         for entry in change.entries:
             if entry.kind is EntryKind.MOVED and after is not None:
@@ -146,11 +164,11 @@ class Engine:
         view = parameters.View(process, walk, external=partial(self.catalogue.external, process))
 
         def due(spec: TimerSpec, value: str) -> datetime | None:
-            fired = walk.due if walk is not None and walk.run.name == spec.name else None
-            base = now if fired is None else timing.next_base(spec, fired, now)
+            fired = arming.fired_at(spec, walk)
+            base = arming.next_base(spec, fired, now)
             translated = self.catalogue.timer_value(process, spec.name, value)
             next_due = timing.due(spec, translated or value, base, zone=self.zone, cron=cron_next, lookup=view.lookup)
-            return None if timing.is_over(spec, next_due, fired) else next_due
+            return None if arming.is_over(spec, next_due, fired, now) else next_due
 
         def due_or_never(spec: TimerSpec, value: str) -> datetime | None:
             try:

@@ -32,6 +32,7 @@ from workflow_runtime.errors import (
 from workflow_runtime.store.writes import Outcome
 
 T = TypeVar("T")
+Load = Callable[[UUID], Process]
 
 _TYPE_OF = {TriggerKind.COMMAND: TriggerType.COMMAND, TriggerKind.TIMER: TriggerType.TIMER}
 
@@ -144,7 +145,7 @@ class Executor:
                 return self._refuse(process, timer, EntryKind.TIMER_SKIPPED, order)
             walk = replace(self._prototype(Trigger(TriggerKind.TIMER, timer.name)), due=timer.due)
             walk = replace(walk, actor=order.actor, reason=order.reason) if order else walk
-            return self._take(process, walk) or self._refuse(process, timer, EntryKind.NOT_APPLICABLE, order)
+            return self._take(process, walk, order=order) or self._refuse(process, timer, EntryKind.NOT_APPLICABLE, order)
 
         return self.decide(process_id, decide)
 
@@ -181,22 +182,26 @@ class Executor:
         self.engine.tell(change)
         return change.before if change.after is None and change.before is not None else change.result
 
-    def decide(self, process_id: UUID, decide: Callable[[Process], T]) -> T:
-        """Loads and decides; a lost race is decided once more, on what is there then."""
+    def decide(self, process_id: UUID, decide: Callable[[Process], T], *, load: Load | None = None) -> T:
+        """Loads and decides; a lost race is decided once more, on what is there then.
+
+        ``load``: ``engine.look`` for what needs no scheme, by default ``engine.load``.
+        """
+        load = load or self.engine.load
         with self.engine.live.hold(process_id):
             try:
-                return decide(self.engine.load(process_id))
+                return decide(load(process_id))
             except LostRace:
                 pass
             try:
-                return decide(self.engine.load(process_id))
+                return decide(load(process_id))
             except LostRace:
                 raise ProcessBusy(f"process {process_id} is being moved by others; repeat the call", process_id=process_id) from None
 
-    def _take(self, process: Process, prototype: Walk, rights: Asker | None = None) -> Process | None:
+    def _take(self, process: Process, prototype: Walk, rights: Asker | None = None, order: operating.Order | None = None) -> Process | None:
         """Takes the first transition of the walk's trigger, and drives; None where none can be taken.
 
-        A condition that raises breaks the process off before the error reaches the caller.
+        A condition that raises breaks the process off before the error reaches the caller. An ``order`` stands in history.
         """
         judge = Judge(self.engine, self.engine.compiled(process), process, prototype)
         name = prototype.trigger.name
@@ -209,7 +214,9 @@ class Executor:
         if transition is None:
             return None
         walk = replace(prototype, transition=transition.name, activity=transition.target)
-        return Run(self.engine, process, begun=rules.begin(process, walk, owner=self.engine.me, now=walk.started_at)).drive()
+        begun = rules.begin(process, walk, owner=self.engine.me, now=walk.started_at)
+        begun = operating.told(begun, order, server=self.engine.me, now=walk.started_at) if order else begun
+        return Run(self.engine, process, begun=begun).drive()
 
     def break_off(self, process: Process, attempted: Walk, error: ConditionFailed) -> Process:
         """A condition raised before the walk could begin: that is committed, then raised again unless a listener knows better."""

@@ -1,7 +1,8 @@
 """May this transition be taken? Conditions and rights, asked of the user's callables and of the expressions.
 
 A condition that raises is ConditionFailed, an error of the process and never a silent no. Allowed = (no Allow,
-or the Allow entries combined by their type) and not (the Restrict entries combined by theirs).
+or the Allow entries combined by their type) and not (the Restrict entries combined by theirs). A rule that raises
+is RuleFailed, neither a yes nor a no: nothing is written, for nobody has been let in.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from workflow_runtime.core.substitution import fill
 from workflow_runtime.engine.engine import Engine
 from workflow_runtime.engine.schemes import Compiled
 from workflow_runtime.engine.steps import Context
-from workflow_runtime.errors import ConditionFailed
+from workflow_runtime.errors import ConditionFailed, EventLoopBlocked, RuleFailed
 
 PREDEFINED = "Predefined"  #: an actor of this rule, or one that is not declared, is a rule of its own name
 
@@ -109,24 +110,33 @@ class Judge:
     def _may(self, transition: Transition, asker: Asker) -> bool:
         allow = [r.actor for r in transition.restrictions if r.type is RestrictionType.ALLOW]
         deny = [r.actor for r in transition.restrictions if r.type is RestrictionType.RESTRICT]
-        allowed = not allow or self._combined(allow, transition.allow_combine, asker)
-        return allowed and not (deny and self._combined(deny, transition.restrict_combine, asker))
+        allowed = not allow or self._combined(allow, transition.allow_combine, transition, asker)
+        return allowed and not (deny and self._combined(deny, transition.restrict_combine, transition, asker))
 
-    def _combined(self, actors: Iterable[str], combine: Combine, asker: Asker) -> bool:
+    def _combined(self, actors: Iterable[str], combine: Combine, transition: Transition, asker: Asker) -> bool:
         every = any if combine is Combine.OR else all
-        return every(self._is(actor, asker) for actor in actors)
+        return every(self._is(actor, transition, asker) for actor in actors)
 
-    def _is(self, name: str, asker: Asker) -> bool:
-        rule, value = self.rule_of(name)
-        spec = self._engine.catalogue.rule(rule)
-        return bool(self._engine.caller.call(spec.check, self._process, asker.acting, value))
+    def _is(self, name: str, transition: Transition, asker: Asker) -> bool:
+        actor = self._process.pinned.actor(name)
+        rule = name if actor is None or actor.rule in ("", PREDEFINED) else actor.rule
+        try:
+            check = self._engine.catalogue.rule(rule).check
+            return bool(self._engine.caller.call(check, self._process, asker.acting, self.text(actor.value) if actor else None))
+        except EventLoopBlocked:  # it was not even asked
+            raise
+        except Exception as error:
+            raise self._rule_failed(rule, name, transition, error) from error
 
-    def rule_of(self, actor_name: str) -> tuple[str, str | None]:
-        """The rule behind an actor and its parameter after substitution."""
-        actor = self._process.pinned.actor(actor_name)
-        if actor is None or actor.rule in ("", PREDEFINED):
-            return actor_name, self.text(actor.value) if actor else None
-        return actor.rule, self.text(actor.value)
+    def _rule_failed(self, rule: str, actor: str, transition: Transition, error: Exception) -> RuleFailed:
+        return RuleFailed(
+            f"rule {rule!r} of actor {actor!r} (transition {transition.name!r}): {type(error).__name__}: {error}",
+            process_id=self._process.id,
+            scheme_code=self._process.scheme_code,
+            transition=transition.name,
+            actor=actor,
+            rule=rule,
+        )
 
     def text(self, parameter: str | None) -> str | None:
         """A parameter of an action, condition or rule after ``@Name`` substitution."""

@@ -12,11 +12,10 @@ from workflow_runtime.core import arming, operating, parameters, rules, timing
 from workflow_runtime.core.frozen import EMPTY
 from workflow_runtime.core.nearness import did_you_mean
 from workflow_runtime.core.operating import Order
-from workflow_runtime.core.process import CancelRequest, Change, ChangeKind, Process, TimerKind, Walk
+from workflow_runtime.core.process import CancelRequest, ChangeKind, Process, TimerKind, Walk
 from workflow_runtime.core.scheme_words import TriggerType
-from workflow_runtime.core.values import check_name
 from workflow_runtime.engine.engine import Engine
-from workflow_runtime.engine.executor import Executor, require_revision, require_status
+from workflow_runtime.engine.executor import Executor, Load, require_revision, require_status
 from workflow_runtime.engine.judging import Judge
 from workflow_runtime.errors import ActivityNotFound, ConditionFailed, ProcessBusy, StateNotFound, TimerNotFound
 
@@ -50,7 +49,7 @@ class Operator:
         def decide(process: Process) -> Process:
             now = self.engine.now()
             if process.walk is not None:
-                return self._begin(process, operating.resume(process, process.walk, order, now=now))
+                return self._begin(process, operating.resume(process, process.walk, order, now=now), order)
             walk = operating.walk_into(process.activity, order, walk_id=self.engine.new_id(), temporary=EMPTY, now=now)
             try:
                 transition = Judge(self.engine, self.engine.compiled(process), process, walk).choose_automatic()
@@ -58,7 +57,8 @@ class Operator:
                 return self.executor.break_off(process, walk, error)
             if transition is None:
                 return self.executor.commit(operating.settle(process, order, server=self._server, now=now))
-            return self._begin(process, replace(rules.next_walk(walk, transition, EMPTY, walk_id=walk.id, now=now), actor=order.actor, reason=order.reason))
+            following = rules.next_walk(walk, transition, EMPTY, walk_id=walk.id, now=now)
+            return self._begin(process, replace(following, actor=order.actor, reason=order.reason), order)
 
         return self._at_rest(process_id, decide, expected_revision)
 
@@ -69,10 +69,10 @@ class Operator:
         def decide(process: Process) -> Process:
             require_revision(process, expected_revision)
             if process.owner is not None and self.engine.store.request_cancel(process.id, request):
-                return self.engine.load(process.id)
+                return self.engine.look(process.id)
             return self.executor.commit(rules.cancel(process, request, server=self._server, now=self.engine.now()))
 
-        return self.executor.decide(process_id, decide)
+        return self.executor.decide(process_id, decide, load=self.engine.look)
 
     def delete(self, process_id: UUID, order: Order, expected_revision: int | None) -> Process:
         """The answer is the process as it was."""
@@ -81,16 +81,13 @@ class Operator:
             self.executor.commit(operating.delete(process, order, server=self._server, now=self.engine.now()))
             return process
 
-        return self._at_rest(process_id, decide, expected_revision)
+        return self._at_rest(process_id, decide, expected_revision, load=self.engine.look)
 
     def set_parameter(self, process_id: UUID, name: str, value: Any, order: Order) -> Process:
-        """At once and for good; None removes it. ParameterError for system names and wrong types."""
+        """At once and for good; None removes it. ParameterError for system names, declared temporary ones and wrong types."""
 
         def decide(process: Process) -> Process:
-            check_name(name)
-            parameters.refuse_system_names([name])
-            wanted = {**process.parameters, name: value}
-            changes = parameters.changed(process.parameters, wanted, process.pinned, self.engine.settings.limits)
+            changes = parameters.for_good(process, name, value, self.engine.settings.limits)
             return self.executor.commit(operating.set_parameters(process, changes, order, server=self._server, now=self.engine.now()))
 
         return self._at_rest(process_id, decide)
@@ -122,7 +119,7 @@ class Operator:
 
     # ------------------------------------------------------------------ common
 
-    def _at_rest(self, process_id: UUID, decide: Callable[[Process], Process], expected_revision: int | None = None) -> Process:
+    def _at_rest(self, process_id: UUID, decide: Callable[[Process], Process], expected_revision: int | None = None, *, load: Load | None = None) -> Process:
         def checked(process: Process) -> Process:
             require_revision(process, expected_revision)
             if not operating.is_at_rest(process):
@@ -130,23 +127,22 @@ class Operator:
                 raise ProcessBusy(text, process_id=process.id, owner=process.owner)
             return decide(process)
 
-        return self.executor.decide(process_id, checked)
+        return self.executor.decide(process_id, checked, load=load)
 
     def _enter(self, process: Process, activity: str, order: Order, given: Mapping[str, Any], execute: bool) -> Process:
         now = self.engine.now()
         lasting, temporary = parameters.of_operator(process.pinned, given, self.engine.settings.limits, present=process.parameters)
         walk = operating.walk_into(activity, order, walk_id=self.engine.new_id(), temporary=temporary, now=now)
         walk = replace(walk, inputs=lasting)
-        return self._begin(process, walk) if execute else self._stand(process, walk)
+        return self._begin(process, walk, order) if execute else self._stand(process, walk)
 
-    def _begin(self, process: Process, walk: Walk) -> Process:
-        """A server drives the walk itself; a client leaves it with a due row that any server takes."""
-        now = self.engine.now()
+    def _begin(self, process: Process, walk: Walk, order: Order) -> Process:
+        """A server drives the walk itself; a client leaves it to any server."""
+        begun = operating.begin(process, walk, order, owner=self._server, now=self.engine.now())
         if self._server is None:
-            return self.executor.commit(operating.leave_to_any(process, walk, now=now))
+            return self.executor.commit(begun)
         self.engine.require_bound(process)
-        begun = replace(rules.begin(process, walk, owner=self._server, now=now), kind=ChangeKind.OPERATE)
-        return self.executor.go_on(process, _with_clean_slate(begun))
+        return self.executor.go_on(process, begun)
 
     def _stand(self, process: Process, walk: Walk) -> Process:
         """One commit: there, timers armed, at rest; no action, no automatic transition."""
@@ -163,12 +159,6 @@ class Operator:
     @property
     def _server(self) -> str | None:
         return self.engine.presence.incarnation
-
-
-def _with_clean_slate(begun: Change) -> Change:
-    """Resumed by a person: deaths are counted anew."""
-    assert begun.after is not None
-    return replace(begun, after=replace(begun.after, deaths=0, deaths_step=""))
 
 
 def require_activity(process: Process, activity: str) -> None:

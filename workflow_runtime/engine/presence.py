@@ -41,6 +41,7 @@ __all__ = ["Mode", "Presence"]
 
 _log = logging.getLogger(__name__)
 
+_REMEMBERED = timedelta(days=7)  #: how long the row of a dead server that owns nothing is shown to people
 _TRUSTED = 0.75  #: of a lease: what stays is the time in which a write that was begun may still arrive
 
 
@@ -107,6 +108,7 @@ class Presence:
         self._file = filelock.acquire(self._store.path) if self._store.path else None
         try:
             self._bury(self._silent(self._rivals()))
+            self._store.forget_dead(kept=_REMEMBERED)
             incarnation = self._register()
             self._yield_to_others(incarnation)
             return incarnation

@@ -1,12 +1,15 @@
 """The pass: orphans -> adopt -> ask -> restore -> the same executor. And the plan: the same without a write.
 
 Law: one process that cannot be decided never stops the others, and one that must wait never holds up a pass.
+Listeners are told while no lock is held. Who is waited for here waits for nobody: an action or a listener that asks
+for recovery has it begun, and what must be decided one by one is decided behind its back.
 
 =================  ============================================================================================
 part of a pass     what is done
 =================  ============================================================================================
 sort               one thread at a time reads the orphans; where nobody wants to decide, adoption and verdict are
                    one guarded write, many in one transaction; the others are registered as work in hand
+tell               listeners hear of the verdicts that were written while sorting
 decide             one by one, the oldest first, suspects behind the others: wait for a free worker, adopt, ask
                    (no transaction is open while a restorer thinks), write the decision, hand over what goes on
 =================  ============================================================================================
@@ -49,6 +52,7 @@ class Tally:
     report: RecoveryReport
     desk: Desk
     asked: list[Case] = field(default_factory=list)
+    untold: list[Settled] = field(default_factory=list)  #: written, and no listener has heard of it
     owners: set[str] = field(default_factory=set)
     owned: int = 0
     skipped: int = 0
@@ -63,6 +67,14 @@ class Tally:
     def decided(self, decision: str, now: datetime) -> None:
         self.decisions[decision] += 1
         self.first_progress_at = self.first_progress_at or now
+
+    def written(self, record: Decision, outcome: Outcome) -> bool:
+        """Whether the verdict is; else another server was first."""
+        if outcome is Outcome.APPLIED:
+            self.decided(record.decision, record.at)
+        else:
+            self.skipped += 1
+        return outcome is Outcome.APPLIED
 
     def result(self, ended_at: datetime | None) -> RecoveryReport:
         dead = {one.id: one.last_beat_at for one in self.desk.servers.values() if one.id in self.owners and one.dead_at is not None}
@@ -86,7 +98,7 @@ class Recovery:
         self.engine, self.executor, self.workers, self.wait = engine, executor, workers, wait
         self._sorting = threading.Lock()
         self._changed = threading.Condition()
-        self._open: set[str] = set()  #: passes that have not decided everything yet
+        self._open: dict[str, int] = {}  #: passes that have not decided everything yet, and the thread that has each in hand
         self._last: RecoveryReport | None = None  #: of the pass that was closed last
         self._closed = 0  #: passes so far
         self._working = 0  #: recovered processes that workers have in hand
@@ -96,55 +108,76 @@ class Recovery:
     def run(self, cause: str) -> RecoveryReport | None:
         """Decides every orphan there is, and waits for passes under way; None where nothing was to do.
 
-        The report is that of this pass, or if it found nothing, of the pass that was joined.
+        The report is that of this pass, or if it found nothing, of the pass that was joined. Who is waited for
+        gets the report of a pass that is only begun.
         """
+        if self._is_waited_for():
+            return self.begin(cause)
         closed_before = self._closed
         tally = self._sort(cause)
         with self._changed:
             joined = set(self._open)
         report = self._decide_all(tally) if tally else None
         with self._changed:
-            self._changed.wait_for(lambda: not joined & self._open)
+            self._changed.wait_for(lambda: joined.isdisjoint(self._open))
             return report or (self._last if self._closed > closed_before else None)
 
+    def begin(self, cause: str) -> RecoveryReport | None:
+        """As ``run``, but what waits for listeners, workers or restorers is done in the background; the report as far as it goes."""
+        if (tally := self._sort(cause)) is None:
+            return None
+        report = tally.result(None)
+        threading.Thread(target=self._decide_behind, args=(tally,), name="workflow-runtime-recovery", daemon=True).start()
+        return report
+
     def sweep(self, cause: str) -> None:
-        """As ``run``, for the clockwork: what must wait for workers or restorers is decided in the background."""
+        """For the clockwork."""
         if self.wait:
             self.run(cause)
-        elif tally := self._sort(cause):
-            if tally.asked:
-                threading.Thread(target=self._decide_all, args=(tally,), name="workflow-runtime-recovery", daemon=True).start()
-            else:
-                self._decide_all(tally)
+        else:
+            self.begin(cause)
 
     def wait_for_work(self) -> None:
-        """Until what recovery has sent back to work is at rest."""
+        """Until what recovery has sent back to work is at rest, or the workers' end has come; who is waited for goes on at once."""
+        if not self._is_waited_for():
+            self.workers.wait_until(lambda: not self._working)
+
+    def wait_for_passes(self, timeout: float) -> bool:
+        """True when no pass is under way, False when ``timeout`` seconds passed before; at once for who is waited for."""
+        if self._is_waited_for():
+            return False
         with self._changed:
-            self._changed.wait_for(lambda: not self._working)
+            return self._changed.wait_for(lambda: not self._open, timeout)
+
+    def _is_waited_for(self) -> bool:
+        """Whether the caller is a worker's work, or a listener of a pass that goes on when it returns."""
+        with self._changed:
+            return self.workers.am_one or threading.get_ident() in self._open.values()
 
     def _sort(self, cause: str) -> Tally | None:
         """Reads the orphans, writes the verdicts that nobody is asked about and registers the others as work in hand."""
         if not self.engine.presence.may_execute():
             return None
         tally: Tally | None = None
-        with self._sorting:
-            desk = Desk(self.engine)
-            try:
+        try:
+            with self._sorting:
+                desk = Desk(self.engine)
                 for page in desk.pages():
                     tally = tally or self._begin(cause, desk)
                     tally.found(page)
                     self._sort_page(page, tally)
-            except BaseException:
-                if tally is not None:
-                    self._give_up(tally)
-                raise
+        except BaseException:
+            if tally is not None:
+                self._give_up(tally)
+                self._tell_all(tally)
+            raise
         return tally
 
     def _begin(self, cause: str, desk: Desk) -> Tally:
         report = RecoveryReport(id=self.engine.new_id(), cause=cause, server=self.engine.me, noticed_at=self.engine.now())
         self.engine.store.open_recovery(report)
         with self._changed:
-            self._open.add(report.id)
+            self._open[report.id] = threading.get_ident()
         return Tally(report=report, desk=desk)
 
     def _sort_page(self, page: list[Item], tally: Tally) -> None:
@@ -178,7 +211,8 @@ class Recovery:
             return
         tally.adopted_at = tally.adopted_at or self.engine.now()
         for (change, record), outcome in zip(settled, outcomes, strict=True):
-            self._tell(change, record, outcome, tally)
+            if tally.written(record, outcome):
+                tally.untold.append((change, record))
 
     def _unreadable(self, row: UnreadableRow, tally: Tally) -> None:
         now, process_id = self.engine.now(), id_of(row)
@@ -192,7 +226,10 @@ class Recovery:
 
     def _decide_all(self, tally: Tally) -> RecoveryReport:
         """All cases of a pass, those that may be poison behind the others; then its report."""
+        with self._changed:
+            self._open[tally.report.id] = threading.get_ident()
         try:
+            self._tell_all(tally)
             tally.asked.sort(key=_is_suspect)
             tally.asked.reverse()
             while tally.asked and not self.engine.draining:
@@ -201,6 +238,12 @@ class Recovery:
         finally:
             self._give_up(tally)
 
+    def _decide_behind(self, tally: Tally) -> None:
+        try:
+            self._decide_all(tally)
+        except StoreError as error:  # what it did not come to is found by the next pass
+            log.warning("recovery %s was broken off: %s", tally.report.id[:8], error)
+
     def _decide(self, case: Case, tally: Tally) -> None:
         """Adopts one process, has it decided, and hands what goes on to the worker that was kept for it."""
         process_id, handed_over = case.process.id, False
@@ -208,17 +251,16 @@ class Recovery:
         try:
             place = self.workers.reserve(suspect=_is_suspect(case))
             if place is not None and not self.engine.draining and (process := self._decided(case, tally)) is not None:
-                self._hand_over(process, place)
-                handed_over = True
+                handed_over = self._hand_over(process, place)
         except StoreError as error:  # its row is found again by the next pass
             log.warning("process %s could not be decided: %s", process_id, error)
         except Exception as error:
             log.exception("process %s could not be decided: %s", process_id, error)
         finally:
-            if not handed_over:
+            if place is not None and not handed_over:
+                place.leave()
+            if not handed_over:  # behind it: timers that fall due now may wait for all workers
                 self.engine.live.drop(process_id)
-                if place is not None:
-                    place.leave()
 
     def _decided(self, case: Case, tally: Tally) -> Process | None:
         """The process, if it is sent back to work."""
@@ -231,14 +273,17 @@ class Recovery:
         case = tally.desk.adopted(case, replace(adoption.result, cancel_requested=cancel))
         change, record = self._verdict(case, recovering.by_request(case) or tally.desk.ask(case), tally)
         outcome, _ = self.engine.apply(change)
-        self._tell(change, record, outcome, tally)
-        goes_on = outcome is Outcome.APPLIED and change.after is not None and change.after.owner is not None
-        return change.result if goes_on else None
+        if not tally.written(record, outcome):
+            return None
+        self._tell(change, record)
+        return change.result if change.after is not None and change.after.owner is not None else None
 
-    def _hand_over(self, process: Process, place: Place) -> None:
-        with self._changed:
-            self._working += 1
-        place.give(partial(self._go_on, process))
+    def _hand_over(self, process: Process, place: Place) -> bool:
+        self._count_work(1)
+        taken = place.give(partial(self._go_on, process))
+        if not taken:
+            self._count_work(-1)
+        return taken
 
     def _go_on(self, process: Process) -> None:
         try:
@@ -247,9 +292,11 @@ class Recovery:
             log.warning("recovered process %s: %s", process.id, error)
         finally:
             self.engine.live.drop(process.id)
-            with self._changed:
-                self._working -= 1
-                self._changed.notify_all()
+            self._count_work(-1)
+
+    def _count_work(self, more: int) -> None:
+        with self._changed:
+            self._working += more
 
     # ------------------------------------------------------------------ records
 
@@ -258,11 +305,11 @@ class Recovery:
         record = tally.desk.record(case, ruling, tally.report.id, now)
         return recovering.carry_out(case, ruling, record, walk_id=self.engine.new_id(), owner=self.engine.me, now=now), record
 
-    def _tell(self, change: Change, record: Decision, outcome: Outcome, tally: Tally) -> None:
-        if outcome is not Outcome.APPLIED:
-            tally.skipped += 1
-            return
-        tally.decided(record.decision, record.at)
+    def _tell_all(self, tally: Tally) -> None:
+        for change, record in tally.untold:
+            self._tell(change, record)
+
+    def _tell(self, change: Change, record: Decision) -> None:
         self.engine.tell(change)
         process = change.result if change.after is not None else change.before
         self.engine.notify("process_recovered", process=process, decision=record)
@@ -281,7 +328,7 @@ class Recovery:
             self.engine.live.drop(case.process.id)
         tally.asked.clear()
         with self._changed:
-            self._open.discard(tally.report.id)
+            self._open.pop(tally.report.id, None)
             self._changed.notify_all()
 
 
@@ -293,6 +340,7 @@ def plan(engine: Engine) -> RecoveryPlan:
     """What a pass would do now and why; asks restorers, changes nothing. Also for a client: it asks the restorers it has."""
     desk = Desk(engine)
     planned = [decision for page in desk.pages() for item in page if (decision := desk.planned(item)) is not None]
-    notes = [] if engine.catalogue.restorers else ["this program has no restorers of its own: a server with plugins may decide otherwise"]
+    asks_nobody = planned and not engine.catalogue.restorers
+    notes = ["this program has no restorers of its own: a server with plugins may decide otherwise"] if asks_nobody else []
     notes += [f"this program has no {', '.join(map(repr, names))}, which scheme {key.code!r} needs" for key, names in desk.set_aside.items()]
     return RecoveryPlan(decisions=tuple(planned), notes=tuple(notes))

@@ -100,10 +100,16 @@ class Run:
                 if not self.broken(error):
                     raise
             except BaseException as error:  # KeyboardInterrupt, SystemExit: they reach the host whatever becomes of the process
-                with suppress(Exception):
-                    self.broken(error)
+                if self._in_hand:
+                    with suppress(Exception):
+                        self.broken(error)
                 raise
         return self.process
+
+    @property
+    def _in_hand(self) -> bool:
+        """False once the commit that brought it to rest is known: what is raised after it, by a listener, is no failure of the process."""
+        return self.pending is not None or self.process.owner is not None
 
     # ------------------------------------------------------------------ one walk
 
@@ -142,7 +148,8 @@ class Run:
         judge = Judge(self.engine, self.compiled, self.process, walk, self.journal.changes)
         function = self.engine.action(action.name)
         before = judge.view.plain()
-        context = ActionContext(self.process, walk, copy.deepcopy(before), action, index, journal=self.journal, record=self._record_step, now=self.engine.now)
+        draft = parameters.Draft(copy.deepcopy(before))
+        context = ActionContext(self.process, walk, draft, action, index, journal=self.journal, record=self._record_step, now=self.engine.now)
         try:
             self.engine.caller.call(function, context, judge.text(action.parameter))
             changes = parameters.changed(before, context.parameters, self.process.pinned, self.engine.settings.limits)
@@ -254,7 +261,7 @@ class Run:
     def _fail(self, error: BaseException) -> None:
         """Commits the failure: the collected arrivals, the status rule, the cause. The walk in hand is kept."""
         now = self.engine.now()
-        due_of = self.engine.due_of(self.process, self.process.walk, now=now, quiet=True)
+        due_of = self.engine.due_of(self.process, self._last, now=now, quiet=True)
         timers, cause = self._timer_rows(), error_info(error)
         self._add(rules.fail(self.process, cause, timers, due_of, server=self._server, now=now, failed_walk=self._last, fired=self._fired))
         try:

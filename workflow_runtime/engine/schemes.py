@@ -13,7 +13,7 @@ from workflow_runtime.core.machine import Machine
 from workflow_runtime.core.scheme import Scheme
 from workflow_runtime.core.scheme_elements import ActionRef, Condition
 from workflow_runtime.core.scheme_words import ConditionType, SchemeKey
-from workflow_runtime.errors import SchemeNotFound
+from workflow_runtime.errors import SchemeError, SchemeNotFound, StoreError
 
 logging.getLogger("transitions").setLevel(logging.WARNING)  # it tells of every decision at INFO
 
@@ -71,7 +71,12 @@ class SchemeCache:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        return self.put(self.load(key))
+        try:
+            return self.put(self.load(key))
+        except (SchemeNotFound, SchemeError, StoreError):
+            raise
+        except Exception as error:
+            raise SchemeError(f"the scheme {key.code!r} in version {key.version[:12]} cannot be read: {error}") from error
 
     def put(self, scheme: Scheme) -> Compiled:
         compiled = Compiled.of(scheme)
@@ -85,5 +90,5 @@ class SchemeCache:
         """The scheme, or None where it cannot be read: for showing a process that nothing else can be done with."""
         try:
             return self.get(key).scheme
-        except SchemeNotFound:
+        except (SchemeNotFound, SchemeError):
             return None

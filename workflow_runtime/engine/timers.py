@@ -1,27 +1,37 @@
 """Fires due rows: reads them oldest first, hands each to a free worker, and says when the next is due.
 
-A timer's truth is its row. A row whose process is in hand here is left alone; when that work ends the loop is
-nudged, so nothing that fell due meanwhile waits for the next poll.
+A timer's truth is its row. What cannot be fired now never stands before what can:
+
+==========================================  ====================================================================
+due, and                                    what is done
+==========================================  ====================================================================
+the version needs names that are not here   left to other servers: not read any more
+in hand here                                passed over; when that work ends the loop is nudged
+no worker is free                           passed over; when one comes free the loop is nudged
+it waits, and row or scheme are unreadable  Error with the cause: nothing else would ever end that wait
+it cannot be fired for any other reason     set aside for one ``poll``: the process, or all timers of a version nobody can read
+==========================================  ====================================================================
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from workflow_runtime.core.process import DueTimer
+from workflow_runtime.core.process import Process, TimerKind
+from workflow_runtime.core.recovering import SUSPECT_DEATHS
+from workflow_runtime.engine.desk import damaged
 from workflow_runtime.engine.engine import Engine
 from workflow_runtime.engine.executor import Executor
-from workflow_runtime.engine.workers import Work, Workers
-from workflow_runtime.errors import ExecutionError, ProcessBusy, ProcessNotFound
+from workflow_runtime.engine.run import error_info
+from workflow_runtime.engine.workers import Workers
+from workflow_runtime.errors import ExecutionError, ProcessBusy, ProcessNotFound, RowUnreadable, SchemeError, SchemeNotFound
+from workflow_runtime.store.writes import DueRow
 
 log = logging.getLogger("workflow_runtime.engine")
 
-ROWS_PER_WORKER = 2  #: read at once; rows that nobody has time for are read again by the next poll, so more would be waste
-
-Place = Callable[[Work], bool]  #: hands work to a worker; False where it was not taken
+ROWS_PER_WORKER = 2  #: read at first; rows that nobody has time for are read again by the next poll, so more would be waste
 
 
 class TimerLoop:
@@ -32,7 +42,7 @@ class TimerLoop:
 
     def __init__(self, engine: Engine, executor: Executor, workers: Workers, *, wait: bool) -> None:
         self.engine, self.executor, self.workers, self.wait = engine, executor, workers, wait
-        self._set_aside: dict[UUID, datetime] = {}  #: cannot be fired here now; until when
+        self._set_aside: dict[UUID | str, datetime] = {}  #: processes, and versions that cannot be read; until when
         self._passed_over: set[UUID] = set()  #: due, and in hand here when it was looked at
         self._more = False  #: more was due than there were workers
         engine.live.on_free = self._came_free
@@ -42,11 +52,11 @@ class TimerLoop:
         if self.engine.draining:
             return None
         now, wait = self.engine.now(), self.wait and not self.workers.am_one
-        for process_id in [process_id for process_id, until in list(self._set_aside.items()) if until <= now]:
-            del self._set_aside[process_id]
-        while self._fire_due(now, self.workers.submit if wait else self.workers.offer) and wait:
+        for held in [held for held, until in list(self._set_aside.items()) if until <= now]:
+            del self._set_aside[held]
+        while self._fire_due(now, wait) and wait:
             self.workers.wait_until_idle()
-        next_due = self.engine.store.next_due(after=now)
+        next_due = self.engine.store.next_due(after=now, without=self.engine.foreign)
         return min([*filter(None, [next_due]), *list(self._set_aside.values())], default=None)
 
     def freed(self) -> None:
@@ -60,36 +70,75 @@ class TimerLoop:
             self._passed_over.discard(process_id)
             self.engine.nudge()
 
-    def _fire_due(self, now: datetime, place: Place) -> bool:
-        """Whether anything was begun. Of two rows of one process the earlier goes first: the other is looked at when it has ended."""
-        limit = ROWS_PER_WORKER * self.engine.settings.workers + len(self._set_aside)
-        rows = self.engine.store.due(now, limit)
-        taken = [self._begin(row, place) for row in rows if row.process_id not in self._set_aside and self._is_free(row.process_id)]
-        self._more = not all(taken) or len(rows) >= limit
-        return any(taken)
+    def _fire_due(self, now: datetime, wait: bool) -> bool:
+        """Whether anything was begun. Reads on until no worker is free or no row is left."""
+        self._more, begun, limit = False, False, ROWS_PER_WORKER * self.engine.settings.workers
+        while True:
+            rows = self.engine.store.due(now, limit, self.engine.foreign)
+            for row in rows:
+                if self._may_fire(row):
+                    taken = self._begin(row, wait)
+                    begun = begun or taken
+                    if not (taken or _is_suspect(row)):
+                        return begun
+            if len(rows) < limit:
+                return begun
+            limit *= 2
 
-    def _is_free(self, process_id: UUID) -> bool:
-        if process_id not in self.engine.live:
+    def _may_fire(self, row: DueRow) -> bool:
+        """Of two rows of one process the earlier goes first: the other is looked at when it has ended."""
+        if row.process_id in self._set_aside or (row.version in self._set_aside and row.timer.kind is TimerKind.TIMER):
+            return False
+        if row.process_id not in self.engine.live:
             return True
-        self._passed_over.add(process_id)  # noted first and looked at again: what ends between the two is not missed
-        return process_id not in self.engine.live
+        self._passed_over.add(row.process_id)  # noted first and looked at again: what ends between the two is not missed
+        return row.process_id not in self.engine.live
 
-    def _begin(self, row: DueTimer, place: Place) -> bool:
+    def _begin(self, row: DueRow, wait: bool) -> bool:
         self.engine.live.take(row.process_id)
-        taken = place(lambda: self._fire(row))
+        taken = self._place(row, wait)
+        if not taken:
+            self._more = True  # as above: a worker that came free before this was noted has nudged nobody
+            taken = self._place(row, wait)
         if not taken:
             self.engine.live.drop(row.process_id)
         return taken
 
-    def _fire(self, row: DueTimer) -> None:
+    def _place(self, row: DueRow, wait: bool) -> bool:
+        hand = self.workers.submit if wait else self.workers.offer
+        return hand(lambda: self._fire(row), suspect=_is_suspect(row))
+
+    def _fire(self, row: DueRow) -> None:
         try:
-            self.executor.fire(row.process_id, row.timer)
+            self._attempt(row)
         except (ProcessNotFound, ProcessBusy) as error:
             log.debug("timer %r of process %s: %s", row.timer.name, row.process_id, error)
         except ExecutionError as error:
             log.warning("timer %r of process %s: %s", row.timer.name, row.process_id, error)
         except Exception as error:  # the row stays due: it must not be tried again at once, nor stop the others
             log.error("timer %r of process %s cannot be fired here: %s", row.timer.name, row.process_id, error)
-            self._set_aside[row.process_id] = self.engine.now() + timedelta(seconds=self.engine.settings.poll)
+            held = row.version if isinstance(error, (SchemeNotFound, SchemeError)) else row.process_id
+            self._set_aside[held] = self.engine.now() + timedelta(seconds=self.engine.settings.poll)
         finally:
             self.engine.live.drop(row.process_id)
+
+    def _attempt(self, row: DueRow) -> None:
+        try:
+            self.executor.fire(row.process_id, row.timer)
+        except (RowUnreadable, SchemeNotFound, SchemeError) as error:
+            if row.timer.kind is TimerKind.TIMER or not self._break_off(row.process_id, error.message):
+                raise
+            log.error("process %s waited and cannot be read; it is in Error now: %s", row.process_id, error)
+
+    def _break_off(self, process_id: UUID, cause: str) -> bool:
+        """False where it is in somebody's hands by now, or gone."""
+        found = self.engine.store.load_or_note(process_id)
+        if found is None or found.owner is not None:
+            return False
+        row = damaged(found, f"process {process_id} cannot be read: {cause}") if isinstance(found, Process) else found
+        return self.engine.store.mark_unreadable(row, error_info(row.cause))
+
+
+def _is_suspect(row: DueRow) -> bool:
+    """What waits after servers have died with it goes one at a time; a timer is new work."""
+    return row.timer.kind is not TimerKind.TIMER and row.deaths >= SUSPECT_DEATHS

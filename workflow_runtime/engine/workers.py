@@ -11,10 +11,14 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
+from contextvars import ContextVar
 
 log = logging.getLogger("workflow_runtime.engine")
 
 Work = Callable[[], object]
+
+#: whose work this is. A context variable, because what an ``async`` action awaits runs in other threads, and the worker waits for it
+_at_work: ContextVar[Workers | None] = ContextVar("at_work", default=None)
 
 
 class _Lane:
@@ -27,13 +31,14 @@ class _Lane:
 
 
 class Place:
-    """A worker that is kept free for somebody: either ``give`` it work or ``leave`` it, once."""
+    """A worker that is kept free for somebody: either it takes what it is given, or the place is to be left, once."""
 
     def __init__(self, workers: Workers, lane: _Lane) -> None:
         self._workers, self._lane = workers, lane
 
-    def give(self, work: Work) -> None:
-        self._lane.queue.put(work)
+    def give(self, work: Work) -> bool:
+        """False, and nothing was taken, where the workers' end has come."""
+        return self._workers._put(self._lane, work)
 
     def leave(self) -> None:
         self._workers._left(self._lane)
@@ -47,6 +52,7 @@ class Workers:
         self._idle = threading.Condition()
         self._open = 0  #: places that are reserved or at work
         self._closing = False
+        self._ended = False  #: closed, and the grace has passed
 
     def start(self) -> None:
         for lane in (self._many, self._suspects):
@@ -68,20 +74,21 @@ class Workers:
         lane.free.release()  # whoever else waits shall see it too
         return None
 
-    def submit(self, work: Work) -> bool:
+    def submit(self, work: Work, *, suspect: bool = False) -> bool:
         """Waits for a free worker and hands it the work; False once the workers are closing."""
-        return _given(self.reserve(), work)
+        return _given(self.reserve(suspect=suspect), work)
 
-    def offer(self, work: Work) -> bool:
+    def offer(self, work: Work, *, suspect: bool = False) -> bool:
         """As ``submit``, but False at once where no worker is free."""
-        return _given(self.reserve(wait=False), work)
+        return _given(self.reserve(suspect=suspect, wait=False), work)
 
     @property
     def am_one(self) -> bool:
-        """Whether the calling thread is one of them, and must not wait for the others."""
-        return threading.current_thread() in self._threads
+        """Whether the caller is work of theirs, or awaited by it, and must not wait for the others."""
+        return _at_work.get() is self
 
     def _serve(self, lane: _Lane) -> None:
+        _at_work.set(self)
         while (work := lane.queue.get()) is not None:
             try:
                 work()
@@ -92,6 +99,12 @@ class Workers:
             finally:
                 self._left(lane)
 
+    def _put(self, lane: _Lane, work: Work) -> bool:
+        with self._idle:
+            if not self._ended:
+                lane.queue.put(work)
+            return not self._ended
+
     def _left(self, lane: _Lane) -> None:
         lane.free.release()
         with self._idle:
@@ -101,8 +114,13 @@ class Workers:
 
     def wait_until_idle(self, timeout: float | None = None) -> bool:
         """True when all places are free again."""
+        return self.wait_until(lambda: self._open == 0, timeout)
+
+    def wait_until(self, done: Callable[[], bool], timeout: float | None = None) -> bool:
+        """Looks whenever a place is free again; False after ``timeout`` seconds, or where the workers' end has come before."""
         with self._idle:
-            return self._idle.wait_for(lambda: self._open == 0, timeout)
+            self._idle.wait_for(lambda: done() or self._ended, timeout)
+            return done()
 
     def close(self, grace: float) -> bool:
         """Takes nothing more and waits ``grace`` seconds for what is in hand; False where something still runs."""
@@ -111,13 +129,19 @@ class Workers:
         for lane in (self._many, self._suspects):
             lane.free.release()  # wakes who waits for a place; it sees that the workers are closing
         finished = self.wait_until_idle(grace)
-        for lane in (self._many, self._suspects):
-            for _ in range(lane.count):
-                lane.queue.put(None)
+        with self._idle:  # behind the last work that was taken
+            self._ended = True
+            self._idle.notify_all()
+            for lane in (self._many, self._suspects):
+                for _ in range(lane.count):
+                    lane.queue.put(None)
         return finished
 
 
 def _given(place: Place | None, work: Work) -> bool:
-    if place is not None:
-        place.give(work)
-    return place is not None
+    if place is None:
+        return False
+    taken = place.give(work)
+    if not taken:
+        place.leave()
+    return taken

@@ -257,6 +257,8 @@ class Life(Builder):
         handed_back = parts.workers is None or parts.workers.close(grace)
         if not (parts.engine.live.wait_until_empty(max(0.0, deadline - self._clock.monotonic())) and handed_back):
             log.warning("steps are still in flight after %s s; recovery decides about them", grace)
+        if parts.recovery is not None:  # its report is written last
+            parts.recovery.wait_for_passes(max(0.0, deadline - self._clock.monotonic()))
 
     def __enter__(self) -> Self:
         return self.start()

@@ -37,7 +37,7 @@ class Operators(Verbs):
         dry_run: bool = False,
     ) -> Process | OperationReport:
         """Enters the activity with its actions; ``execute=False`` only stands there. ActivityNotFound, ProcessBusy."""
-        order, process = given.order("set_activity", actor, reason), self.get_process(process_id)
+        order, process = given.order("set_activity", actor, reason), self._parts.engine.load(given.process_id(process_id))
         require_activity(process, activity)
         if dry_run:
             return OperationReport(verb=order.verb, dry_run=True, matched=(process.id,))
@@ -55,7 +55,7 @@ class Operators(Verbs):
         dry_run: bool = False,
     ) -> Process | OperationReport:
         """Enters the first activity with this state that may be set. StateNotFound, ProcessBusy."""
-        order, process = given.order("set_state", actor, reason), self.get_process(process_id)
+        order, process = given.order("set_state", actor, reason), self._parts.engine.load(given.process_id(process_id))
         activity_of_state(process, state)
         if dry_run:
             return OperationReport(verb=order.verb, dry_run=True, matched=(process.id,))

@@ -90,14 +90,14 @@ class Verbs(Life):
         )
 
     def get_process(self, process_id: UUID | str) -> Process:
-        """The process as stored now. ProcessNotFound."""
-        return self._parts.engine.load(given.process_id(process_id))
+        """The process as stored now; its ``scheme`` is None where that cannot be read. ProcessNotFound, RowUnreadable."""
+        return self._parts.engine.look(given.process_id(process_id))
 
     def find_processes(self, filter: ProcessFilter | None = None, *, limit: int = 100, after: str | None = None) -> Page[Process]:
-        """Newest first; ``page.next`` is the cursor of the next page."""
+        """Newest first; ``page.next`` is the cursor of the next page, ``page.unreadable`` the ids of rows that cannot be read."""
         parts = self._parts
         page = parts.reader.find(filter or ProcessFilter(), limit=limit, after=after)
-        return Page([parts.engine.show(process) for process in page], page.next)
+        return Page([parts.engine.show(process) for process in page], page.next, page.unreadable)
 
     def count_processes(self, filter: ProcessFilter | None = None) -> int:
         """How many match; without a filter, all."""
@@ -134,7 +134,7 @@ class Verbs(Life):
 
     def get_available_states(self, process_id: UUID | str) -> list[str]:
         """The states that ``set_state`` takes, in the order of the document."""
-        scheme = self.get_process(process_id).pinned
+        scheme = self._parts.engine.load(given.process_id(process_id)).pinned
         return list(dict.fromkeys(a.state for a in scheme.activities if a.is_for_set_state and a.state))
 
     # ------------------------------------------------------------------ schemes and servers
@@ -189,7 +189,8 @@ class Verbs(Life):
     def recover(self, *, wait: bool = False) -> RecoveryReport:
         """Runs a pass, or joins the one under way; returns when all is decided. Nothing owned: nothing was to do.
 
-        ``wait``: also until the work that follows is done.
+        ``wait``: also until the work that follows is done. An action or a listener, for which others wait, gets
+        the report of a pass that goes on in the background.
         """
         parts = self._server
         assert parts.recovery is not None

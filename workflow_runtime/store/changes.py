@@ -22,10 +22,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
+from workflow_runtime.core import recovering
 from workflow_runtime.core.process import CancelRequest, Change, ChangeKind, Decision, ErrorInfo, ProcessStatus
 from workflow_runtime.errors import ProcessAlreadyExists
 from workflow_runtime.store import followers, records, rows, tables
@@ -33,6 +35,8 @@ from workflow_runtime.store.dialects import Guarded, Row, Statement, Transaction
 from workflow_runtime.store.followers import insert
 
 _process = tables.process
+
+LARGEST = 2**63 - 1  #: number of a history row
 
 
 class Outcome(StrEnum):
@@ -201,6 +205,7 @@ _MARK = {
         last_error=bindparam("last_error"),
         updated_at=bindparam("now"),
         status_since=bindparam("now"),
+        last_seq=sa.func.coalesce(bindparam("last_seq", type_=sa.BigInteger()), _process.c.last_seq),
         revision=_process.c.revision + sa.literal_column("1"),
     )
     for shape in _SHAPES
@@ -208,12 +213,32 @@ _MARK = {
 }
 
 
+_LAST_TOLD = sa.select(sa.func.max(tables.history.c.seq)).where(tables.history.c.process_id == bindparam("process_id"))
+
+
 def mark_unreadable(transaction: Transaction, row: rows.UnreadableRow, me: str | None, error: ErrorInfo, decision: Decision | None, now: int) -> bool:
-    """Error with the cause; the columns that cannot be read stay as they are, for the person who looks."""
+    """Error with the cause, and nothing brings it back by itself; the columns that cannot be read stay as they are, for the person who looks."""
     shape = Shape(row.owner is not None, me is not None and row.owner != me, False)
     guard = {"g_id": row.id, "g_owner": row.owner, "g_token": row.token, "g_revision": row.revision, "g_me": me}
-    if not transaction.run(_MARK[shape], {**guard, "last_error": rows.encode_error(error), "now": now}):
+    seq = _next_seq(transaction, row)
+    if not transaction.run(_MARK[shape], {**guard, "last_error": rows.encode_error(error), "last_seq": seq, "now": now}):
         return False
+    transaction.run(followers.DROP_RESERVED, {"process_id": row.id})
+    if seq is not None:
+        entry = recovering.entry_of_damage(UUID(row.id), seq, row.activity, row.state, error, server=me, now=rows.moment(now))
+        transaction.run(followers.INSERT_HISTORY, records.history_values(entry))
     if decision is not None:
         transaction.run(followers.INSERT_DECISION, records.decision_values(decision))
     return True
+
+
+def _next_seq(transaction: Transaction, row: rows.UnreadableRow) -> int | None:
+    """The number of its next history row; None where that cannot be known. Who writes one before the guard is asked raises the revision."""
+    try:
+        found = transaction.row(_LAST_TOLD, {"process_id": str(UUID(row.id))})
+    except (ValueError, TypeError, AttributeError):
+        return None
+    last_told: Any = (found and found[0]) or 0
+    if row.last_seq is None or type(last_told) is not int or max(row.last_seq, last_told) >= LARGEST:
+        return None
+    return max(row.last_seq, last_told) + 1

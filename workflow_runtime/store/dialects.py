@@ -33,10 +33,6 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from workflow_runtime.store.trouble import Conflict
-
-__all__ = ["Block", "Conflict", "Dialect", "Drop", "Followers", "Prepared", "Row", "Statement", "Step", "Transaction", "Values"]
-
 Statement = sa.Executable
 Row = Sequence[Any]
 Values = Mapping[str, Any]

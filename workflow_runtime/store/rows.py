@@ -233,7 +233,10 @@ def _process(row: Row) -> Process:
 
 
 class UnreadableRow(NamedTuple):
-    """A process that cannot be read: what names and guards its row, and why. ``id`` is the text of the row."""
+    """A process that cannot be read: what names and guards its row, why, and what can be read of where it stood.
+
+    ``id`` is the text of the row.
+    """
 
     id: str
     owner: str | None
@@ -241,6 +244,9 @@ class UnreadableRow(NamedTuple):
     revision: int
     updated_at: int
     cause: RowUnreadable
+    last_seq: int | None = None  #: None: not known either
+    activity: str = ""
+    state: str = ""
 
 
 def read_or_note(row: Row) -> Process | UnreadableRow:
@@ -249,7 +255,11 @@ def read_or_note(row: Row) -> Process | UnreadableRow:
         return read_process(row)
     except RowUnreadable as cause:
         fields = dict(zip(PROCESS_COLUMNS, row, strict=True))
-        return UnreadableRow(fields["id"], fields["owner"], fields["token"], fields["revision"], fields["updated_at"], cause)
+        sound = {name: fields[name] for name, kind in _STANDS.items() if type(fields[name]) is kind}
+        return UnreadableRow(fields["id"], fields["owner"], fields["token"], fields["revision"], fields["updated_at"], cause, **sound)
+
+
+_STANDS: dict[str, type] = {"last_seq": int, "activity": str, "state": str}
 
 
 def readable(process_id: UUID, read: Callable[[Row], T], row: Row) -> T:

@@ -1,4 +1,7 @@
-"""Server rows and recovery rows. A server row is one incarnation; dead is for ever. Its times are those of the database."""
+"""Server rows and recovery rows. A server row is one incarnation; dead is for ever. Its times are those of the database.
+
+Law: the row of a dead server stays while the server owns anything. That a server has no row means that it took leave.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,8 @@ _LOCK = sa.update(_server).where(_THIS, _LIVES).values(lock_ok=bindparam("lock_o
 _DRAIN = sa.update(_server).where(_THIS).values(draining=sa.literal_column("1"))
 _RETIRE = sa.delete(_server).where(_THIS)
 _DECLARE_DEAD = sa.update(_server).where(_THIS, _LIVES, _server.c.beat == bindparam("seen")).values(dead_at=NOW)
+_OWNS = sa.select(sa.literal_column("1")).where(tables.process.c.status == tables.RUNNING, tables.process.c.owner == _server.c.id).exists()
+_FORGET_DEAD = sa.delete(_server).where(_server.c.dead_at < NOW - bindparam("kept"), ~_OWNS)
 _SERVERS = sa.select(_server).order_by(_server.c.started_at, _server.c.id)
 _LIVE_IDS = sa.select(_server.c.id).where(_LIVES)
 
@@ -62,6 +67,11 @@ def retire(transaction: Transaction, server_id: str) -> None:
 def declare_dead(transaction: Transaction, server_id: str, seen: int) -> bool:
     """True if this call made it so; False if it has beaten since, or was dead already, or is gone."""
     return transaction.run(_DECLARE_DEAD, {"this": server_id, "seen": seen, "now": transaction.dialect.given_now()}) == 1
+
+
+def forget_dead(transaction: Transaction, kept: timedelta) -> int:
+    """The dead of longer ago that own nothing; how many they were."""
+    return transaction.run(_FORGET_DEAD, {"kept": kept // rows.MICROSECOND, "now": transaction.dialect.given_now()})
 
 
 def servers(transaction: Transaction) -> list[Server]:

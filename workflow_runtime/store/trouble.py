@@ -7,7 +7,7 @@ trouble       PostgreSQL SQLSTATE      MariaDB, MySQL      becomes
 ============  =======================  ==================  ==================================================
 CONTENDED     40001, 40P01             1020, 1213          the whole transaction again, up to 5 times in all
 DUPLICATE     23...                    1062, 1451 ...      Conflict
-CHARACTER     22021, 22P02, 22P05      1366                ParameterError bad_character
+CHARACTER     22021, 22P02, 22P05      1300, 1366          ParameterError bad_character
 TOO_LONG      22001, 54000             1406                ParameterError too_large
 OUT_OF_RANGE  22003                    1264                ParameterError number_out_of_range
 NO_TABLES     42P01, 42703, 3F000 ...  1146, 1054          StoreUnavailable: upgrade
@@ -95,6 +95,7 @@ BY_NUMBER: dict[int, Trouble] = {
     1062: Trouble.DUPLICATE,
     1451: Trouble.DUPLICATE,
     1452: Trouble.DUPLICATE,
+    1300: Trouble.CHARACTER,
     1366: Trouble.CHARACTER,
     1406: Trouble.TOO_LONG,
     1264: Trouble.OUT_OF_RANGE,

@@ -8,7 +8,7 @@ nothing of SQLAlchemy comes out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -17,17 +17,19 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from workflow_runtime.core.process import CancelRequest, Change, Decision, DueTimer, ErrorInfo, JournalEntry, Process, Timer
+from workflow_runtime.core.process import CancelRequest, Change, Decision, ErrorInfo, JournalEntry, Process, Timer
 from workflow_runtime.core.restoring import RecoveryReport, Server
 from workflow_runtime.core.scheme_words import SchemeKey
 from workflow_runtime.errors import StoreUnavailable
 from workflow_runtime.store import changes, migrating, records, rows, schemes, servers, tables, trouble, waiting
 from workflow_runtime.store.changes import Applied, Outcome
-from workflow_runtime.store.dialects import Block, Conflict, Dialect, Transaction
+from workflow_runtime.store.dialects import Block, Dialect, Row, Transaction
 from workflow_runtime.store.opening import open_dialect
 from workflow_runtime.store.rows import UnreadableRow
+from workflow_runtime.store.trouble import Conflict
+from workflow_runtime.store.waiting import DueRow
 
-__all__ = ["Applied", "Outcome", "Store", "UnreadableRow"]
+__all__ = ["Applied", "DueRow", "Outcome", "Store", "UnreadableRow"]
 
 T = TypeVar("T")
 
@@ -138,9 +140,17 @@ class Store:
 
     def load(self, process_id: UUID) -> Process | None:
         """One SELECT. RowUnreadable when the row is not what was stored."""
-        with self.dialect.read() as transaction:
-            found = self.dialect.timed(transaction, _LOAD, {"id": str(process_id)})
+        found = self._row_of(process_id)
         return None if found is None else rows.read_process(found)
+
+    def load_or_note(self, process_id: UUID) -> Process | UnreadableRow | None:
+        """As ``load``, but one that cannot be read comes as what ``mark_unreadable`` wants."""
+        found = self._row_of(process_id)
+        return None if found is None else rows.read_or_note(found)
+
+    def _row_of(self, process_id: UUID) -> Row | None:
+        with self.dialect.read() as transaction:
+            return self.dialect.timed(transaction, _LOAD, {"id": str(process_id)})
 
     def apply(self, change: Change) -> Applied:
         """One transaction: the whole change, or nothing. ProcessAlreadyExists when a creation meets another process."""
@@ -195,15 +205,15 @@ class Store:
         now = self._now()
         return self._in(self.dialect.write, lambda transaction: changes.mark_unreadable(transaction, row, self._me, error, decision, now))
 
-    def due(self, now: datetime, limit: int) -> list[DueTimer]:
-        """The earliest first; see waiting.py for what counts."""
+    def due(self, now: datetime, limit: int, without: Collection[str] = ()) -> list[DueRow]:
+        """The earliest first, but none of the scheme versions ``without``; see waiting.py for what counts."""
         with self.dialect.read() as transaction:
-            return waiting.due(transaction, rows.micros(now), limit)
+            return waiting.due(transaction, rows.micros(now), limit, without)
 
-    def next_due(self, *, after: datetime) -> datetime | None:
+    def next_due(self, *, after: datetime, without: Collection[str] = ()) -> datetime | None:
         """The earliest that is still to come after this moment."""
         with self.dialect.read() as transaction:
-            return rows.maybe_moment(waiting.next_due(transaction, rows.micros(after)))
+            return rows.maybe_moment(waiting.next_due(transaction, rows.micros(after), without))
 
     # -- servers and recoveries --
 
@@ -228,6 +238,10 @@ class Store:
     def declare_dead(self, server_id: str, *, beat: int) -> bool:
         """True if this call made it so; False if it has beaten since ``beat``."""
         return self._in(self.dialect.single, lambda transaction: servers.declare_dead(transaction, server_id, beat))
+
+    def forget_dead(self, *, kept: timedelta) -> int:
+        """Rows of servers that died longer ago and own nothing go; how many did."""
+        return self._in(self.dialect.single, lambda transaction: servers.forget_dead(transaction, kept))
 
     def servers(self) -> list[Server]:
         with self.dialect.read() as transaction:

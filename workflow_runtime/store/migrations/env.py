@@ -14,13 +14,14 @@ def is_ours(name: str | None, kind: str, _parents: Any) -> bool:
     return kind != "table" or (name or "").startswith("wf_")
 
 
+connection = context.config.attributes["connection"]
 context.configure(
-    connection=context.config.attributes["connection"],
+    connection=connection,
     target_metadata=metadata,
     version_table=VERSION_TABLE,
     include_name=is_ours,
     render_as_batch=True,
-    transactional_ddl=True,
+    transactional_ddl=connection.dialect.name not in ("mysql", "mariadb"),
 )
 with context.begin_transaction():
     context.run_migrations()

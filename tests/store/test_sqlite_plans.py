@@ -9,13 +9,15 @@ from uuid import uuid4
 
 import pytest
 from factories import NOW, arrival, claim, creation, deletion, entry, process, retry, server, timer
-from stored import counting, put, put_running
+from stored import ONLY_SQLITE, counting, put, put_running
 
 from workflow_runtime.core.filters import ProcessFilter
 from workflow_runtime.core.process import CancelRequest, ProcessStatus
 from workflow_runtime.store.reads import Reader
 from workflow_runtime.store.waiting import FIRST
 from workflow_runtime.store.writes import Store
+
+pytestmark = ONLY_SQLITE
 
 ASKED: dict[str, Callable[[Store, Reader], Any]] = {
     "load": lambda store, _: store.load(uuid4()),
@@ -30,6 +32,8 @@ ASKED: dict[str, Callable[[Store, Reader], Any]] = {
     "orphans when nobody lives": lambda store, _: store.orphans(me="me", nobody_lives=True),
     "due": lambda store, _: store.due(NOW, 100),
     "next due": lambda store, _: store.next_due(after=NOW),
+    "due, without some versions": lambda store, _: store.due(NOW, 100, ["v", "w", "x"]),
+    "next due, without some versions": lambda store, _: store.next_due(after=NOW, without=["v"]),
     "beat": lambda store, _: store.beat("me", lease=timedelta(seconds=5)),
     "by status": lambda _, reader: reader.find(ProcessFilter(status=ProcessStatus.ERROR)),
     "by status, next page": lambda _, reader: reader.find(ProcessFilter(status=ProcessStatus.ERROR), after=f"0.{uuid4()}"),

@@ -1,0 +1,346 @@
+"""Databases on a server: what is set on a connection, and what happens when it breaks off, waits or is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Barrier, BrokenBarrierError, Thread
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from factories import NOW, arrival, claim, entry, process
+from stored import ON_SERVERS, ONLY_MYSQL, ONLY_POSTGRES, everything, execute, put, put_running
+from waiting import until
+
+from workflow_runtime.core.frozen import FrozenDict
+from workflow_runtime.core.process import Change, ChangeKind
+from workflow_runtime.core.scheme import SchemeKey
+from workflow_runtime.errors import ParameterError, SettingsError, StoreUnavailable
+from workflow_runtime.store import tables
+from workflow_runtime.store.changes import Outcome
+from workflow_runtime.store.trouble import again
+from workflow_runtime.store.writes import Store
+
+OpenStore = Callable[..., Store]
+KILL = {"postgresql": "SELECT pg_terminate_backend({})", "mysql": "KILL {}"}
+BLOCKED = {
+    "postgresql": "SELECT count(*) FROM pg_stat_activity WHERE pid = {} AND wait_event_type = 'Lock'",
+    "mysql": "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = {} AND trx_state = 'LOCK WAIT'",
+}
+THERE = {
+    "postgresql": "SELECT count(*) FROM pg_stat_activity WHERE pid = {}",
+    "mysql": "SELECT count(*) FROM information_schema.processlist WHERE id = {}",
+}
+TOUCH = sa.update(tables.process).where(tables.process.c.id == sa.bindparam("this")).values(children_open=tables.process.c.children_open + 1)
+
+
+def number_of(driver: Any) -> int:
+    return int(driver.info.backend_pid if hasattr(driver, "info") else driver.thread_id())
+
+
+def asked(store: Store, words: str) -> Any:
+    with store.dialect.connected() as driver:
+        cursor = driver.cursor()
+        cursor.execute(words)
+        found = cursor.fetchone()
+    return found[0] if found else None
+
+
+def kind(store: Store) -> str:
+    return store.dialect.engine.dialect.name
+
+
+# -- what is set ------------------------------------------------------------------------------------------
+
+
+@ONLY_POSTGRES
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("transaction_isolation", "read committed"),
+        ("lock_timeout", "5s"),
+        ("statement_timeout", "30s"),
+        ("idle_in_transaction_session_timeout", "2s"),
+        ("application_name", "workflow_runtime"),
+        ("client_encoding", "UTF8"),
+    ],
+)
+def test_every_connection_of_postgresql_is_set(store: Store, name: str, value: str) -> None:
+    with store.dialect.connected():  # so that the next is another connection
+        assert asked(store, f"SHOW {name}") == value
+
+
+@ONLY_POSTGRES
+def test_the_url_wins_except_for_the_isolation(database: str, open_store: OpenStore) -> None:
+    store = open_store(f"{database}%20-clock_timeout=7s%20-cdefault_transaction_isolation=serializable&application_name=mine")
+    assert [asked(store, f"SHOW {name}") for name in ("lock_timeout", "application_name", "transaction_isolation")] == ["7s", "mine", "read committed"]
+
+
+@ONLY_MYSQL
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("time_zone", "+00:00"), ("innodb_lock_wait_timeout", 5), ("character_set_connection", "utf8mb4"), ("collation_connection", "utf8mb4_bin")],
+)
+def test_every_connection_of_mariadb_is_set(store: Store, name: str, value: object) -> None:
+    with store.dialect.connected():
+        assert asked(store, f"SELECT @@{name}") == value
+        assert "STRICT_TRANS_TABLES" in asked(store, "SELECT @@sql_mode")
+        assert asked(store, "SHOW VARIABLES WHERE variable_name IN ('tx_isolation', 'transaction_isolation') AND value = 'READ-COMMITTED'")
+
+
+@pytest.mark.parametrize("url", ["postgresql+psycopg://root:secret@127.0.0.1", "mysql+pymysql://root:secret@127.0.0.1/"])
+def test_a_url_without_a_database_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="names no database") as caught:
+        Store.open(url, clock=lambda: NOW, new_token=lambda: 1)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["postgresql://root:secret@127.0.0.1:1/x", "mysql://root:secret@127.0.0.1:1/x", "mariadb://root:secret@127.0.0.1:1/x"])
+def test_a_server_that_is_not_there_is_unavailable_and_the_password_is_not_told(url: str) -> None:
+    store = Store.open(url, clock=lambda: NOW, new_token=lambda: 1)
+    with pytest.raises(StoreUnavailable, match="repeat the call") as caught:
+        store.servers()
+    assert "secret" not in str(caught.value)
+    assert (caught.value.outcome, caught.value.reason) == ("known", "lost")
+
+
+# -- connections that break off ---------------------------------------------------------------------------
+
+
+@ON_SERVERS
+def test_connections_that_the_server_closed_meanwhile_are_not_used(store: Store, open_store: OpenStore) -> None:
+    rest, other = put(store, process()), open_store()
+    with store.dialect.connected() as one, store.dialect.connected() as two:
+        numbers = [number_of(driver) for driver in (one, two)]
+    for number in numbers:
+        execute(other, KILL[kind(store)].format(number))
+        until(lambda number=number: asked(other, THERE[kind(store)].format(number)) == 0)
+    with store.dialect.connected() as fresh:
+        assert number_of(fresh) not in numbers
+    assert store.apply(claim(rest)).outcome is Outcome.APPLIED
+
+
+def _kill_while_it_waits(store: Store, other: Store, act: Callable[[], Any], row: Any) -> StoreUnavailable:
+    """``act`` waits for the lock of the row, then its connection is cut."""
+    with store.dialect.connected() as driver:
+        number = number_of(driver)
+    failed: list[StoreUnavailable] = []
+
+    def waits() -> None:
+        with pytest.raises(StoreUnavailable) as caught:
+            act()
+        failed.append(caught.value)
+
+    with other.dialect.write() as transaction:
+        transaction.run(TOUCH, {"this": str(row.id)})
+        waiter = Thread(target=waits)
+        waiter.start()
+        until(lambda: asked(other, BLOCKED[kind(store)].format(number)))
+        execute(other, KILL[kind(store)].format(number))
+        waiter.join()
+    return failed[0]
+
+
+@ON_SERVERS
+def test_a_write_whose_connection_is_cut_says_what_is_known_of_it(store: Store, open_store: OpenStore) -> None:
+    """On PostgreSQL the statement is the commit; elsewhere the commit had not been sent."""
+    rest = put(store, process())
+    error = _kill_while_it_waits(store, open_store(), lambda: store.apply(claim(rest)), rest)
+    assert (error.outcome, error.reason) == ({"postgresql": "unknown", "mysql": "known"}[kind(store)], "lost")
+    assert store.load(rest.id) == replace(rest, children_open=1)
+    assert store.apply(claim(rest)).outcome is Outcome.APPLIED
+
+
+@ON_SERVERS
+def test_a_connection_that_is_cut_before_its_commit_has_an_unknown_outcome(store: Store, open_store: OpenStore) -> None:
+    rest, other = put(store, process()), open_store()
+
+    def cut() -> None:
+        with store.dialect.write() as transaction:
+            transaction.run(TOUCH, {"this": str(rest.id)})
+            execute(other, KILL[kind(store)].format(number_of(transaction.driver)))
+
+    with pytest.raises(StoreUnavailable, match="not known") as caught:
+        cut()
+    assert caught.value.outcome == "unknown"
+    assert store.load(rest.id) == rest
+
+
+@ON_SERVERS
+def test_a_reader_whose_connection_is_cut_knows_that_it_wrote_nothing(store: Store, open_store: OpenStore) -> None:
+    other = open_store()
+
+    def cut() -> None:
+        with store.dialect.read() as transaction:
+            execute(other, KILL[kind(store)].format(number_of(transaction.driver)))
+            transaction.rows_built(sa.select(tables.process.c.id))
+
+    with pytest.raises(StoreUnavailable) as caught:
+        cut()
+    assert caught.value.outcome == "known"
+    assert store.servers()
+
+
+# -- locks ------------------------------------------------------------------------------------------------
+
+
+@ON_SERVERS
+def test_a_zombie_that_waited_for_the_takeover_is_lost(store: Store, open_store: OpenStore) -> None:
+    """Its guard is asked again after the wait."""
+    theirs, other = put_running(store, process(), owner="gone"), open_store()
+    adoption = Change(kind=ChangeKind.ADOPT, before=theirs, after=replace(theirs, owner="me", token=theirs.token + 1))
+    with store.dialect.connected() as driver:
+        number = number_of(driver)
+    with ThreadPoolExecutor(1) as pool:
+        with other.dialect.write() as transaction:
+            values = {"this": str(theirs.id), "owner": "me", "token": theirs.token + 1, "revision": theirs.revision + 1}
+            transaction.rows_built(sa.select(tables.process.c.id).where(tables.process.c.id == values["this"]).with_for_update())
+            late = pool.submit(store.apply, arrival(theirs))
+            until(lambda: asked(other, BLOCKED[kind(store)].format(number)))
+            c = tables.process.c
+            taken = sa.update(tables.process).where(c.id == sa.bindparam("this")).values({name: sa.bindparam(name) for name in ("owner", "token", "revision")})
+            assert transaction.run(taken, values) == 1
+        assert late.result().outcome is Outcome.LOST
+    assert store.load(theirs.id) == adoption.result
+
+
+@ON_SERVERS
+def test_a_lock_that_stays_is_unavailable_and_nothing_of_the_transaction_is_stored(store: Store, open_store: OpenStore) -> None:
+    """MariaDB ends only the statement that waited: what stood before it must go too."""
+    first, second, other = put(store, process()), put(store, process()), open_store()
+    before = everything(store)
+    execute(store, {"postgresql": "SET lock_timeout = '50ms'", "mysql": "SET innodb_lock_wait_timeout = 1"}[kind(store)])
+    with other.dialect.write() as transaction:
+        transaction.rows_built(sa.select(tables.process.c.id).where(tables.process.c.id == str(second.id)).with_for_update())
+        with pytest.raises(StoreUnavailable) as caught:
+            store.apply_all([claim(first), claim(second)])
+        assert (caught.value.outcome, caught.value.reason) == ("known", "timeout")
+    assert everything(store) == before
+    assert store.apply(claim(second)).outcome is Outcome.APPLIED
+
+
+@ON_SERVERS
+def test_of_two_that_wait_for_each_other_both_end_well(store: Store) -> None:
+    """The database ends one of them, which begins anew."""
+    one, two, met, attempts = put(store, process()), put(store, process()), Barrier(2), list[int]()
+
+    def touch(ids: list[str]) -> None:
+        attempts.append(1)
+        with store.dialect.write() as transaction:
+            transaction.run(TOUCH, {"this": ids[0]})
+            if len(attempts) <= 2:
+                met.wait(timeout=5)
+            transaction.run(TOUCH, {"this": ids[1]})
+
+    both = [str(one.id), str(two.id)]
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(again, lambda ids=ids: touch(ids), lambda: 0.5) for ids in (both, both[::-1])]:  # type: ignore[misc]
+            done.result(timeout=30)
+    assert len(attempts) == 3
+    assert [store.load(row.id).children_open for row in (one, two)] == [2, 2]  # type: ignore[union-attr]
+
+
+@ON_SERVERS
+def test_a_verb_is_begun_anew_when_the_database_ended_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    rest, begun = put(store, process()), list[int]()
+    fetch = store.dialect.fetch
+
+    def ended_twice(driver: Any, sql: str, values: Any) -> Any:
+        begun.append(1)
+        found = fetch(driver, sql, values)
+        if len(begun) <= 2:
+            execute_on(driver, {"postgresql": "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40001'; END $$", "mysql": MYSQL_DEADLOCK}[kind(store)])
+        return found
+
+    monkeypatch.setattr(store.dialect, "fetch", ended_twice)
+    batch = [claim(rest, entries=(entry(rest),))]
+    if kind(store) == "postgresql":
+        monkeypatch.setattr(store.dialect, "_sent_together", lambda transaction, prepared, bounds: ended_twice(transaction.driver, prepared.sql, bounds[0]))
+    assert [applied.outcome for applied in store.apply_all(batch)] == [Outcome.APPLIED]
+    assert len(begun) == 3
+
+
+MYSQL_DEADLOCK = "SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213, MESSAGE_TEXT = 'x'"
+
+
+def execute_on(driver: Any, words: str) -> None:
+    driver.cursor().execute(words)
+
+
+# -- what is refused --------------------------------------------------------------------------------------
+
+
+@ON_SERVERS
+def test_a_name_that_is_too_long_is_refused_not_cut(store: Store) -> None:
+    rest = put(store, process())
+    before = everything(store)
+    to_a_long_name = replace(claim(rest), after=replace(claim(rest).result, activity="é" * 201))
+    for change in (to_a_long_name, claim(rest, entries=(entry(rest, to_activity="x" * 201),))):
+        with pytest.raises(ParameterError) as caught:
+            store.apply(change)
+        assert caught.value.code == "too_large"
+    assert everything(store) == before
+
+
+@ONLY_POSTGRES
+@pytest.mark.parametrize("fields", [{"activity": "a\0b"}, {"state": "\0"}])
+def test_u0000_is_refused_by_postgresql_wherever_it_stands(store: Store, fields: dict[str, str]) -> None:
+    rest = put(store, process())
+    before = everything(store)
+    begun = claim(rest)
+    for change in (replace(begun, after=replace(begun.result, **fields)), claim(rest, entries=(entry(rest, reason="\0"),))):
+        with pytest.raises(ParameterError) as caught:
+            store.apply(change)
+        assert caught.value.code == "bad_character"
+    assert everything(store) == before
+
+
+@ON_SERVERS
+def test_a_database_that_takes_no_writes_is_unavailable(store: Store) -> None:
+    rest = put(store, process())
+    execute(store, {"postgresql": "SET default_transaction_read_only = on", "mysql": "SET SESSION TRANSACTION READ ONLY"}[kind(store)])
+    with pytest.raises(StoreUnavailable) as caught:
+        store.apply(claim(rest))
+    assert (caught.value.outcome, caught.value.reason) == ("known", "read_only")
+    assert store.load(rest.id) == rest
+
+
+@ON_SERVERS
+def test_large_values_come_back(store: Store) -> None:
+    large = FrozenDict({"text": "ä\"\\'\n" * 100_000, "bytes": bytes(range(256)) * 400})
+    rest = put(store, process(parameters=large))
+    assert store.load(rest.id) == rest
+
+
+@ON_SERVERS
+def test_two_servers_that_add_the_same_scheme_at_once_both_succeed(store: Store, open_store: OpenStore) -> None:
+    together, stores = Barrier(4), [open_store() for _ in range(4)]
+
+    def add(adder: Store) -> bool:
+        together.wait()
+        return adder.add_scheme(SchemeKey("order", "1" * 64), "<one/>", "xml")
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(add, stores)) == [False, False, False, True]
+    assert store.current_version("order") == "1" * 64
+
+
+@ON_SERVERS
+def test_idle_connections_are_bounded_and_closed(store: Store) -> None:
+    dialect: Any = store.dialect
+    together, count = Barrier(24), 24
+
+    def hold(_: int) -> None:
+        with dialect.connected():
+            try:
+                together.wait(timeout=10)
+            except BrokenBarrierError:
+                raise AssertionError(f"{count} connections could not be held at once") from None
+
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(hold, range(count)))
+    assert len(dialect._idle) == 16
+    store.close()
+    assert dialect._idle == []

@@ -1,0 +1,166 @@
+"""MariaDB (10.6 and later) and MySQL 8, by PyMySQL. See dialects.py for the questions that are answered here.
+
+Law: UPDATE has no RETURNING here, so what strangers wrote is read in the same transaction, under the lock that
+the UPDATE took. A lock wait that is given up ends only its statement: every error is followed by a ROLLBACK.
+
+===================================  ================================================================
+set on every connection              because
+===================================  ================================================================
+READ COMMITTED                       the default reads a snapshot, while FOR UPDATE reads the newest row
+strict sql_mode                      else texts that are too long are cut, and stored
+time zone UTC                        SYSDATE(6) shows the time of the session
+utf8mb4_bin for literals             else 'A' equals 'a'; columns have their own, see columns.py
+lock wait 5 s, statement 30 s        a lock that stays must not hold up a server
+idle_transaction_timeout 2 s         a stopped server's locks go before its lease is over; MariaDB only
+===================================  ================================================================
+
+Rows are counted as matched, not as changed (SQLAlchemy asks for it when it connects). DDL commits by itself:
+migrations hold a named lock, which belongs to their connection, and may be taken again; see migrations/steps.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import pymysql  # type: ignore[import-untyped]
+import sqlalchemy as sa
+from pymysql.constants import SERVER_STATUS  # type: ignore[import-untyped]
+from sqlalchemy import bindparam, event
+from sqlalchemy.dialects import mysql
+
+from workflow_runtime.core.values import encode
+from workflow_runtime.errors import StoreUnavailable
+from workflow_runtime.store import network, tables, trouble
+from workflow_runtime.store.dialects import Block, Bound, Row, Statement, Transaction, Values, begin_nothing, end_nothing
+from workflow_runtime.store.network import Networked
+from workflow_runtime.store.portable import Portable
+from workflow_runtime.store.trouble import Trouble
+
+_CONNECT = {
+    "charset": "utf8mb4",
+    "connect_timeout": network.CONNECT_SECONDS,
+    "read_timeout": network.STATEMENT_SECONDS + network.LOCK_SECONDS,
+    "write_timeout": network.STATEMENT_SECONDS + network.LOCK_SECONDS,
+    "program_name": "workflow_runtime",
+}
+_SESSION = (
+    f"collation_connection='utf8mb4_bin', sql_mode='TRADITIONAL,NO_ENGINE_SUBSTITUTION', time_zone='+00:00', innodb_lock_wait_timeout={network.LOCK_SECONDS}"
+)
+_ONLY_MARIADB = f"max_statement_time={network.STATEMENT_SECONDS}, idle_transaction_timeout={network.IDLE_SECONDS}"
+_ONLY_MYSQL = f"max_execution_time={network.STATEMENT_SECONDS * 1000}"
+
+_process = tables.process
+_insert_timer = mysql.insert(tables.timer).values({column.name: bindparam(column.name) for column in tables.timer.c})
+_STRANGERS: sa.Select[Any] = sa.select(_process.c.cancel_requested, _process.c.children_open)
+_READ_BACK = _STRANGERS.where(_process.c.id == bindparam("g_id"))
+_schema = sa.table("tables", sa.column("table_schema"), sa.column("table_name"), schema="information_schema")
+_HAS_TABLE = sa.select(_schema.c.table_name).where(_schema.c.table_schema == sa.func.database(), _schema.c.table_name == bindparam("name"))
+
+
+class MariaDb(Networked, Portable):
+    put_timer = _insert_timer.on_duplicate_key_update({name: _insert_timer.inserted[name] for name in ("due", "value", "armed_at")})
+    keep_timer = _insert_timer.on_duplicate_key_update({"name": tables.timer.c.name})
+
+    def __init__(self, url: sa.URL, *, clock: Callable[[], datetime], monotonic: Callable[[], float] | None) -> None:
+        connect = {name: value for name, value in _CONNECT.items() if name not in url.query}
+        engine = sa.create_engine(url, connect_args=connect, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool, hide_parameters=True)
+        event.listen(engine, "connect", _set_session)
+        super().__init__(engine, clock=clock, monotonic=monotonic)
+        self._locking: dict[Statement, sa.Select[Any]] = {}
+
+    # -- connections and transactions --
+
+    def socket(self, driver: Any) -> int | None:
+        return driver._sock.fileno() if driver.open else None
+
+    def rest(self, driver: Any) -> bool:
+        if driver.open and driver.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS:
+            driver.rollback()
+        return bool(driver.open)
+
+    def change(self) -> Block:
+        return self.write()
+
+    def single(self) -> Block:
+        return Block(self, begin_nothing, end_nothing, commits=True)
+
+    def begin_write(self, driver: Any) -> None:
+        driver.begin()
+
+    def end_write(self, driver: Any, commit: bool) -> None:
+        if commit:
+            driver.commit()
+        else:
+            driver.rollback()
+
+    def begin_snapshot(self, driver: Any) -> None:
+        with driver.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+
+    @contextmanager
+    def migration(self) -> Iterator[sa.Connection]:
+        with self.translated(), self.engine.connect() as connection:
+            name = "wf_upgrade_" + hashlib.sha256(str(self.engine.url.database).encode()).hexdigest()[:32]
+            if connection.execute(sa.select(sa.func.get_lock(name, network.UPGRADE_SECONDS))).scalar() != 1:
+                raise StoreUnavailable(f"another server has been upgrading {self.place} for {network.UPGRADE_SECONDS} s; repeat the call when it is done")
+            try:
+                yield connection
+            finally:
+                connection.execute(sa.select(sa.func.release_lock(name)))
+
+    # -- statements --
+
+    def fetch(self, driver: Any, sql: str, values: Bound) -> list[Row]:
+        return list(super().fetch(driver, sql, values))  # PyMySQL gives a tuple
+
+    def written(self, transaction: Transaction, statement: Statement, values: Values) -> Row | None:
+        """Of a row that goes there is nothing to read back afterwards: it is locked and read before."""
+        if isinstance(statement, sa.Delete):
+            found = transaction.row(self._lock(statement), values)
+            return found if found is not None and transaction.run(statement, values) else None
+        return transaction.row(_READ_BACK, values) if transaction.run(statement, values) else None
+
+    def _lock(self, statement: sa.Delete) -> sa.Select[Any]:
+        if statement not in self._locking:
+            self._locking[statement] = _STRANGERS.where(*statement._where_criteria).with_for_update()
+        return self._locking[statement]
+
+    def has_parameter(self, name: str, value: Any) -> sa.ColumnElement[bool]:
+        """Compared as the text of the JSON: as a value 1 would equal 1.0. A row without JSON has no parameters."""
+        stored = sa.case((sa.func.json_valid(_process.c.parameters) == 1, _process.c.parameters), else_="{}")
+        tagged = sa.func.json_extract(stored, '$."$"').is_not(None)  # a parameter named $ makes all of them a tagged dict, see core.values
+        key = json.dumps(name, ensure_ascii=False)
+        found = sa.case((tagged, sa.func.json_extract(stored, f'$."$"[1].{key}')), else_=sa.func.json_extract(stored, f"$.{key}"))
+        return _as_bytes(found) == _as_bytes(sa.func.json_extract(f"[{encode(value)}]", "$[0]"))
+
+    def has_table(self, transaction: Transaction, name: str) -> bool:
+        return transaction.row(_HAS_TABLE, {"name": name}) is not None
+
+    # -- errors --
+
+    def trouble_of(self, cause: Any) -> Trouble:
+        if isinstance(cause, pymysql.Error):
+            return trouble.of_number(cause.args[0] if cause.args else None)
+        return Trouble.OTHER
+
+    def words_of(self, cause: Exception) -> str:
+        """PyMySQL's own text is the repr of a pair."""
+        text = cause.args[1] if isinstance(cause, pymysql.Error) and len(cause.args) > 1 else None
+        return str(text) if text else super().words_of(cause)
+
+
+def _as_bytes(element: Any) -> sa.ColumnElement[bytes]:
+    return sa.cast(element, mysql.BINARY())
+
+
+def _set_session(driver: Any, _record: Any) -> None:
+    is_mariadb = "MariaDB" in driver.get_server_info()
+    with driver.cursor() as cursor:
+        cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        cursor.execute(f"SET SESSION {_SESSION}, {_ONLY_MARIADB if is_mariadb else _ONLY_MYSQL}")

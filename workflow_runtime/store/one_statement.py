@@ -1,0 +1,124 @@
+"""A change as ONE statement: a guarded part, and all that follows hanging on its row (PostgreSQL).
+
+Law: every row that is written besides the process is selected from ``guarded``, so where the guard fails
+nothing is written, in one statement and one journey. The last part reads what the guarded one returned:
+no row means that the guard failed, whatever the driver says of counts.
+
+===============  ==========================================================================
+part             is there
+===============  ==========================================================================
+guarded          always: UPDATE, DELETE, or INSERT of a process that has no history yet
+journaled        when actions or steps are journaled
+dropped          when timers go; those that are armed stay and are written over
+put, kept        when timers are armed
+told, decided    when history or a decision is written
+===============  ==========================================================================
+
+All parts see the database as it was before, and no row may be written twice. The rows of a part are one JSON
+parameter, so that a text does not depend on how many there are: with 6 parts there are few texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+from sqlalchemy.dialects import postgresql
+
+from workflow_runtime.store import rows, tables
+from workflow_runtime.store.dialects import Guarded, Statement
+from workflow_runtime.store.followers import IS_TIMER
+
+_process, _timer = tables.process, tables.timer
+_READ_BACK = (_process.c.id, _process.c.cancel_requested, _process.c.children_open)
+_LEFT_OUT = {"wf_history": ("id",), "wf_journal": ("id",), "wf_decision": ("id",)}
+
+
+class Parts(NamedTuple):
+    """What decides the text of a statement."""
+
+    head: Statement
+    journal: bool
+    drop: bool
+    put: bool
+    keep: bool
+    history: bool
+    decision: bool
+
+    @classmethod
+    def of(cls, change: Guarded) -> Parts:
+        f = change.followers
+        return cls(change.statement, bool(f.journal), f.drop is not None, bool(f.put), bool(f.keep), bool(f.history), bool(f.decision))
+
+
+def statement(parts: Parts) -> Statement:
+    """Built once for the same parts."""
+    guarded = _guarded(parts.head)
+    following = [
+        (parts.journal, "journaled", _inserted(tables.journal, "journal", guarded)),
+        (parts.drop, "dropped", _dropped(guarded)),
+        (parts.put, "put", _put(guarded)),
+        (parts.keep, "kept", _inserted(_timer, "keep", guarded).on_conflict_do_nothing()),
+        (parts.history, "told", _inserted(tables.history, "history", guarded)),
+        (parts.decision, "decided", _inserted(tables.decision, "decision", guarded)),
+    ]
+    return sa.select(guarded.c.cancel_requested, guarded.c.children_open).add_cte(*(part.cte(name) for wanted, name, part in following if wanted))
+
+
+def values(change: Guarded) -> Mapping[str, Any]:
+    """Rows as JSON with their characters as they are: PostgreSQL refuses those that it cannot store."""
+    f = change.followers
+    found = dict(change.values)
+    for name, given in (("journal", f.journal), ("put", f.put), ("keep", f.keep), ("history", f.history), ("decision", f.decision)):
+        if given:
+            found[name] = rows.to_plain_json(list(given))
+    if f.drop is not None:
+        armed = [f"{row['kind']} {row['name']}" for row in (*f.put, *f.keep)]
+        found |= {"reserved": f.drop.reserved, "others": f.drop.others is not None, "named": list(f.drop.named), "armed": armed}
+    return found
+
+
+def _guarded(head: Any) -> sa.CTE:
+    """An INSERT is built anew: of values without a guard it becomes a SELECT of those same values."""
+    if isinstance(head, sa.Insert):
+        names = [column.name for column in _process.c]
+        had_life: sa.Select[Any] = sa.select(sa.literal_column("1")).where(tables.history.c.process_id == bindparam("id"))
+        head = sa.insert(_process).from_select(names, sa.select(*(bindparam(c.name, type_=c.type) for c in _process.c)).where(~had_life.exists()))
+    cte: sa.CTE = head.returning(*_READ_BACK).cte("guarded")
+    return cte
+
+
+def _rows(table: sa.Table, name: str) -> Any:
+    columns = [sa.column(c.name, _plain(c.type)) for c in table.c if c.name not in _LEFT_OUT.get(table.name, ())]
+    made = sa.func.json_to_recordset(bindparam(name, type_=postgresql.JSON())).table_valued(*columns)
+    return made.render_derived(name=f"{name}_rows", with_types=True)
+
+
+def _plain(type_: Any) -> Any:
+    """Without length and collation: too long a text is to be refused where it is stored, not cut here."""
+    return sa.Text() if isinstance(type_, sa.String) else type_
+
+
+def _inserted(table: sa.Table, name: str, guarded: sa.CTE) -> Any:
+    """The one row of ``guarded`` or none times the given rows, in their order; a join by id might turn it round."""
+    given = _rows(table, name)
+    return postgresql.insert(table).from_select(list(given.c.keys()), sa.select(*given.c).select_from(given.join(guarded, sa.true())))
+
+
+def _put(guarded: sa.CTE) -> Any:
+    arming = _inserted(_timer, "put", guarded)
+    return arming.on_conflict_do_update(
+        index_elements=["process_id", "kind", "name"], set_={name: arming.excluded[name] for name in ("due", "value", "armed_at")}
+    )
+
+
+def _dropped(guarded: sa.CTE) -> Any:
+    texts = postgresql.ARRAY(sa.Text())
+    is_armed = (_timer.c.kind + sa.literal_column("' '") + _timer.c.name) == sa.any_(bindparam("armed", type_=texts))
+    goes = sa.or_(
+        sa.and_(~IS_TIMER, bindparam("reserved", type_=sa.Boolean())),
+        sa.and_(IS_TIMER, sa.or_(bindparam("others", type_=sa.Boolean()), _timer.c.name == sa.any_(bindparam("named", type_=texts)))),
+    )
+    return sa.delete(_timer).where(_timer.c.process_id == guarded.c.id, goes, ~is_armed)

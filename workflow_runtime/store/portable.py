@@ -1,0 +1,59 @@
+"""A change as one statement after the other, in one transaction: the form of every database that has no better one.
+
+Law: the guarded statement comes first and takes the lock of the row; where it matched no row, nothing follows.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+
+from workflow_runtime.store import followers, tables
+from workflow_runtime.store.dialects import Dialect, Guarded, Row, Statement, Transaction, Values
+from workflow_runtime.store.trouble import Conflict
+
+_HAD_LIFE = (
+    sa.select(tables.history.c.seq).where(tables.history.c.process_id == bindparam("process_id")).order_by(tables.history.c.seq).limit(sa.literal_column("1"))
+)
+_APPENDED = frozenset({followers.INSERT_HISTORY, followers.INSERT_DECISION})  #: nothing else in a change depends on these rows
+
+
+class Portable(Dialect):
+    put_timer: Statement  #: arms a timer, over the row that may be there
+    keep_timer: Statement  #: arms a timer only where none is
+
+    @abstractmethod
+    def written(self, transaction: Transaction, statement: Statement, values: Values) -> Row | None:
+        """Run a guarded statement; cancel_requested and children_open of the row that it matched."""
+
+    def created(self, transaction: Transaction, creation: Guarded) -> None:
+        process_id = creation.followers.process_id
+        if transaction.row(_HAD_LIFE, {"process_id": process_id}):
+            raise Conflict(f"history of a process {process_id} is there")
+        transaction.run(creation.statement, creation.values)
+        transaction.follow(followers.steps(creation.followers, self.put_timer, self.keep_timer))
+
+    def guarded(self, transaction: Transaction, change: Guarded) -> Row | None:
+        found = self.written(transaction, change.statement, change.values)
+        if found is not None:
+            transaction.follow(followers.steps(change.followers, self.put_timer, self.keep_timer))
+        return found
+
+    def guarded_all(self, transaction: Transaction, changes: Sequence[Guarded]) -> list[Row | None]:
+        """Rows that are only appended wait, so that those of all changes go in together."""
+        appended: dict[Statement, list[Any]] = {}
+        results = []
+        for change in changes:
+            results.append(self.written(transaction, change.statement, change.values))
+            if results[-1] is not None:
+                for statement, values in followers.steps(change.followers, self.put_timer, self.keep_timer):
+                    if statement in _APPENDED:
+                        appended.setdefault(statement, []).extend(values)
+                    else:
+                        transaction.run_many(statement, values)
+        transaction.follow(appended.items())
+        return results

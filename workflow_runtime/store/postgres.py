@@ -1,0 +1,192 @@
+"""PostgreSQL, by psycopg 3. See dialects.py for the questions that are answered here.
+
+Law: a connection commits each statement by itself (autocommit), so a change, which is one statement, is one
+journey. Several statements of one transaction stand between BEGIN and COMMIT.
+
+===================================  ================================================================
+set on every connection              because
+===================================  ================================================================
+READ COMMITTED                       a guard that waited for a lock must see what is there then
+lock_timeout 5 s, statement 30 s     a lock that stays must not hold up a server
+idle_in_transaction 2 s              a stopped server's locks go before its lease is over
+enable_seqscan, jit off              a plan made while a table was small is kept when it has grown
+enable_bitmapscan off                pages are read in the order of an index, and end early
+keepalives, tcp_user_timeout         a dead network is noticed within a lease
+===================================  ================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from psycopg.pq import TransactionStatus
+from psycopg.types.numeric import Int8Dumper
+from sqlalchemy import bindparam, event
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+
+from workflow_runtime.core.values import encode
+from workflow_runtime.store import network, one_statement, tables, trouble
+from workflow_runtime.store.dialects import Block, Guarded, Prepared, Row, Transaction, begin_nothing, end_nothing
+from workflow_runtime.store.network import Networked
+from workflow_runtime.store.one_statement import Parts
+from workflow_runtime.store.trouble import Conflict, Trouble
+
+_OPTIONS = {
+    "default_transaction_isolation": r"read\ committed",
+    "lock_timeout": f"{network.LOCK_SECONDS}s",
+    "statement_timeout": f"{network.STATEMENT_SECONDS}s",
+    "idle_in_transaction_session_timeout": f"{network.IDLE_SECONDS}s",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "jit": "off",
+}
+_CONNECT = {
+    "application_name": "workflow_runtime",
+    "client_encoding": "utf8",
+    "connect_timeout": network.CONNECT_SECONDS,
+    "keepalives": 1,
+    "keepalives_idle": 2,
+    "keepalives_interval": 1,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 5_000,
+}
+
+_UPGRADE_LOCK = 0x7766_7570_6772_6164  #: any number that no other program takes
+_LOCK_UPGRADE = sa.select(sa.func.pg_advisory_xact_lock(sa.literal_column(str(_UPGRADE_LOCK))))
+_HAS_TABLE = sa.select(sa.func.to_regclass(bindparam("name", type_=sa.Text())).is_not(None))
+
+
+class Postgres(Networked):
+    def __init__(self, url: sa.URL, *, clock: Callable[[], datetime], monotonic: Callable[[], float] | None) -> None:
+        """What the URL says wins, except for the isolation."""
+        given = dict(url.query)
+        ours = " ".join(f"-c {name}={value}" for name, value in _OPTIONS.items())
+        options = f"{ours} {given.pop('options', '')} -c default_transaction_isolation={_OPTIONS['default_transaction_isolation']}"
+        connect = {name: value for name, value in _CONNECT.items() if name not in given}
+        engine = sa.create_engine(
+            url.set(query=given),
+            connect_args={**connect, "options": options},
+            isolation_level="AUTOCOMMIT",
+            poolclass=sa.NullPool,
+            hide_parameters=True,
+            use_native_hstore=False,
+        )
+        event.listen(engine, "connect", _whole_numbers)
+        super().__init__(engine, clock=clock, monotonic=monotonic)
+        self.compiling = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # $1, as the server takes it: nothing is left to rewrite per call
+        self._whole: dict[Parts, Prepared] = {}
+
+    # -- connections and transactions --
+
+    def socket(self, driver: Any) -> int | None:
+        return None if driver.closed else driver.fileno()
+
+    def rest(self, driver: Any) -> bool:
+        if driver.pgconn.transaction_status != TransactionStatus.IDLE:
+            driver.rollback()
+        return not driver.closed
+
+    def cursor(self, driver: Any) -> Any:
+        return psycopg.RawCursor(driver)
+
+    def change(self) -> Block:
+        return Block(self, begin_nothing, end_nothing, commits=True)
+
+    single = change
+
+    def begin_write(self, driver: Any) -> None:
+        driver.execute("BEGIN")
+
+    def end_write(self, driver: Any, commit: bool) -> None:
+        if commit:
+            driver.commit()
+        else:
+            driver.rollback()
+
+    def begin_snapshot(self, driver: Any) -> None:
+        driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+    @contextmanager
+    def migration(self) -> Iterator[sa.Connection]:
+        with self.translated(), self.engine.connect() as connection, connection.begin():  # begun for SQLAlchemy, else Alembic commits
+            driver: Any = connection.connection.dbapi_connection
+            self.begin_write(driver)
+            committed = False
+            try:
+                driver.execute(f"SET LOCAL lock_timeout = '{network.UPGRADE_SECONDS}s'")
+                driver.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{network.UPGRADE_SECONDS}s'")
+                driver.execute("SET LOCAL statement_timeout = 0")
+                Transaction(driver, self).row(_LOCK_UPGRADE, {})
+                yield connection
+                committed = True
+            finally:
+                self.end_write(driver, committed)
+
+    # -- statements --
+
+    def created(self, transaction: Transaction, creation: Guarded) -> None:
+        if self.guarded(transaction, creation) is None:
+            raise Conflict(f"history of a process {creation.followers.process_id} is there")
+
+    def guarded(self, transaction: Transaction, change: Guarded) -> Row | None:
+        prepared = self._prepared_whole(change)
+        found = self.fetch(transaction.driver, prepared.sql, prepared.bind(one_statement.values(change)))
+        return found[0] if found else None
+
+    def guarded_all(self, transaction: Transaction, changes: Sequence[Guarded]) -> list[Row | None]:
+        """Those of the same text travel together: none waits for the answer to another. Each is still guarded by itself."""
+        laid_out = [(prepared := self._prepared_whole(change), prepared.bind(one_statement.values(change))) for change in changes]
+        found: list[Row | None] = []
+        for prepared, group in groupby(laid_out, itemgetter(0)):
+            found += self._sent_together(transaction, prepared, [bound for _, bound in group])
+        return found
+
+    def _sent_together(self, transaction: Transaction, prepared: Prepared, bounds: list[Any]) -> list[Row | None]:
+        cursor = self.cursor(transaction.driver)
+        cursor.executemany(prepared.sql, bounds, returning=True)
+        found = [cursor.fetchone()]
+        while cursor.nextset():
+            found.append(cursor.fetchone())
+        return found
+
+    def _prepared_whole(self, change: Guarded) -> Prepared:
+        parts = Parts.of(change)
+        prepared = self._whole.get(parts)
+        if prepared is None:
+            prepared = self._whole[parts] = Prepared(one_statement.statement(parts), self.compiling)
+        return prepared
+
+    def has_parameter(self, name: str, value: Any) -> sa.ColumnElement[bool]:
+        """Compared as the text that PostgreSQL makes of JSON: as a value 1 would equal 1.0."""
+        stored = sa.func.wf_parameter(tables.process.c.parameters, name, type_=sa.Text())
+        return stored == sa.cast(sa.cast(encode(value), JSONB), sa.Text)
+
+    def has_table(self, transaction: Transaction, name: str) -> bool:
+        found = transaction.row(_HAS_TABLE, {"name": name})
+        return bool(found and found[0])
+
+    # -- errors --
+
+    def trouble_of(self, cause: Any) -> Trouble:
+        if isinstance(cause, psycopg.DataError) and cause.sqlstate is None:  # refused by the driver: U+0000
+            return Trouble.CHARACTER
+        if isinstance(cause, psycopg.Error) and (cause.sqlstate is not None or isinstance(cause, psycopg.OperationalError)):
+            return trouble.of_sqlstate(cause.sqlstate)
+        return Trouble.OTHER
+
+    def words_of(self, cause: Exception) -> str:
+        primary = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
+        return primary or super().words_of(cause)
+
+
+def _whole_numbers(driver: Any, _record: Any) -> None:
+    """Every int goes as a bigint: else each size would make another prepared statement of the same text."""
+    driver.adapters.register_dumper(int, Int8Dumper)
