@@ -225,7 +225,7 @@ class Plugins:
         own = name or str(getattr(plugin, "__name__", type(plugin).__name__))
         taken = sum(record.name.partition("#")[0] == own for record in self._records.values() if record.level is Level.RUNTIME)
         own = f"{own}#{taken + 1}" if taken else own
-        self._add(PluginRecord(name=own, origin=f"{GIVEN}: {own}", level=Level.RUNTIME), lambda: _with_hooks(plugin), named=True)
+        self._add(PluginRecord(name=own, origin=f"{GIVEN}: {own}", level=Level.RUNTIME), lambda: plugin, named=True)
 
     def add_folder(self, path: str | os.PathLike[str]) -> None:
         """Every plugin of a folder; a broken one is reported. A single file may be named too: then it may not be broken."""
@@ -317,6 +317,7 @@ class Plugins:
         plugin = getattr(loaded, "plugin", loaded)
         if isinstance(plugin, type):
             raise PluginError(f"{plugin.__name__} is a class; expected an object: {plugin.__name__}(...)")
+        _require_hooks(plugin)
         self._order.clear()
         self._manager.register(plugin, key)
         hooks = sorted((hook for hook in vars(self._manager.hook).values() if _of(hook, key)), key=lambda hook: hook.name)
@@ -361,11 +362,11 @@ def _of_folder(found: Found) -> PluginRecord:
     return PluginRecord(name=found.name, origin=f"plugins folder: {found.file}", level=Level.FOLDER, file=str(found.file))
 
 
-def _with_hooks(plugin: object) -> object:
-    offered = getattr(plugin, "plugin", plugin)
-    if not isinstance(offered, type) and not any(hasattr(inspect.getattr_static(offered, name), f"{PROJECT}_impl") for name in dir(offered)):
-        raise PluginError(f"{plugin!r} has no hook; mark its functions with @hookimpl")
-    return plugin
+def _require_hooks(plugin: object) -> None:
+    """Without one it would be in use and do nothing, and nobody would know why."""
+    if not any(hasattr(inspect.getattr_static(plugin, name), f"{PROJECT}_impl") for name in dir(plugin)):
+        what = f"the module {plugin.__name__}" if isinstance(plugin, ModuleType) else repr(plugin)
+        raise PluginError(f"{what} has no hooks; did you forget @hookimpl above its functions?")
 
 
 def _of(hook: pluggy.HookCaller, key: str) -> list[pluggy.HookImpl]:

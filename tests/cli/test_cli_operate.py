@@ -26,7 +26,7 @@ def test_a_dry_run_changes_nothing(shop: Shop, verb: list[str]) -> None:
     before = wfr("process", "show", shop.declined, "-o", "json").json
     told = wfr("process", *verb, shop.declined, *BECAUSE, "--dry-run", "-o", "json")
     assert told.code == 0
-    assert told.json == {"verb": verb[0], "dry_run": True, "matched": [shop.declined], "done": [], "failed": {}}
+    assert told.json == {"verb": verb[0], "dry_run": True, "matched": [shop.declined], "done": [], "failed": {}, "requested": []}
     assert wfr("process", "show", shop.declined, "-o", "json").json == before
 
 
@@ -131,6 +131,14 @@ def test_a_filter_that_matches_nothing_is_done(shop: Shop) -> None:
     done = wfr("process", "cancel", "--where", "scheme_code=Other", *BECAUSE, "--yes")
     assert (done.code, done.out) == (0, "")
     assert "no process matches" in done.err
+
+
+@each_verb
+@pytest.mark.parametrize("where", ["", "  "])
+def test_an_empty_filter_does_not_mean_all(shop: Shop, verb: list[str], where: str) -> None:
+    refused = wfr("process", *verb, "--where", where, *BECAUSE, "--yes", "--dry-run")
+    assert (refused.code, refused.out) == (2, "")
+    assert "--where 'status=Error'" in refused.err
 
 
 # The question

@@ -9,6 +9,17 @@ from uuid import UUID
 import pytest
 from wfr_calls import Shop, wfr
 
+from workflow_runtime import WorkflowRuntime
+
+RULED = """
+scheme: Ruled
+actors: {Boss: {rule: IsBoss}}
+commands: {Go: {}}
+activities: {A: {initial: true}, B: {final: true}}
+transitions:
+  - {name: go, from: A, to: B, on: {command: Go}, allow: [Boss]}
+"""
+
 
 def test_list_shows_the_newest_first(shop: Shop) -> None:
     listed = wfr("process", "list")
@@ -78,6 +89,7 @@ def test_show_tells_the_error_and_what_was_under_way(shop: Shop) -> None:
     [
         ("aaaaaa", 2, "2 ids begin with 'aaaaaa'"),
         ("aaaa", 2, "6 or more"),
+        ("bad id", 2, "wfr process list shows the ids"),
         ("dddddd", 4, "no process has an id that begins with 'dddddd'"),
         ("dddddddd-0000-4000-8000-000000000003", 4, "no process has the id"),
     ],
@@ -100,6 +112,17 @@ def test_commands(shop: Shop) -> None:
     assert wfr("process", "commands", shop.resting, "-o", "ids").lines == ["Approve", "Cancel"]
     assert wfr("process", "commands", shop.resting, "--as", "bob", "-o", "ids").lines == ["Cancel"]
     assert "no command may be given" in wfr("process", "commands", shop.delivered).err
+
+
+def test_commands_without_the_rule_say_where_it_comes_from(shop: Shop) -> None:
+    Path("ruled.yaml").write_text(RULED)
+    with WorkflowRuntime(shop.url).with_schemes("ruled.yaml").with_rules({"IsBoss": lambda process, identity, parameter: True}) as runtime:
+        id = str(runtime.create_instance("Ruled").id)
+    assert wfr("process", "commands", id, "-o", "ids").lines == ["Go"]
+    refused = wfr("process", "commands", id, "--as", "alice")
+    assert refused.code == 1
+    assert "'IsBoss'" in refused.err
+    assert "Next:  name your code with --app module:runtime" in refused.err
 
 
 def test_create_from_pairs_and_a_file(shop: Shop) -> None:
@@ -145,7 +168,7 @@ def test_create_without_the_actions_says_where_they_come_from(shop: Shop) -> Non
 def test_execute(shop: Shop) -> None:
     done = wfr("process", "execute", shop.resting[:8], "Approve", "--as", "anna", "--app", "shopapp:runtime", "-o", "json")
     assert done.code == 0
-    assert done.json["status"] == "Finalized"
+    assert (done.json["was_executed"], done.json["reason"], done.json["process"]["status"]) == (True, "", "Finalized")
 
 
 @pytest.mark.parametrize(
@@ -167,3 +190,16 @@ def test_a_command_that_is_not_executed_fails(shop: Shop) -> None:
     assert refused.code == 1
     assert refused.out.strip() == shop.resting
     assert "not executed: no transition" in refused.err
+
+
+def test_json_tells_that_a_command_was_not_executed_and_why(shop: Shop) -> None:
+    refused = wfr("process", "execute", shop.resting, "RetryPayment", "--app", "shopapp", "-o", "json")
+    assert (refused.code, refused.json["was_executed"], refused.json["process"]["id"]) == (1, False, shop.resting)
+    assert refused.json["reason"].startswith("no transition")
+
+
+def test_json_has_the_timers_that_the_card_has(shop: Shop) -> None:
+    (timer,) = wfr("process", "show", shop.resting, "-o", "json").json["timers"]
+    assert (timer["name"], timer["value"]) == ("review_late", "2d")
+    assert timer["due"].endswith("Z")
+    assert wfr("process", "show", shop.delivered, "-o", "json").json["timers"] == []

@@ -154,6 +154,19 @@ def test_what_was_left_is_listed_and_planned(left: str) -> None:
 def test_a_plan_without_the_application_says_what_it_does_not_know(left: str) -> None:
     planned = wfr("recovery", "plan")
     assert "note: this program has no restorers" in planned.err
+    assert "note: this program has no 'Work', which scheme 'Slow' needs: 1 process is left to a server that has" in planned.err
+
+
+def test_a_run_without_the_application_says_what_it_leaves_and_to_whom(left: str) -> None:
+    before = wfr("process", "show", left, "-o", "json").json
+    ran = wfr("recovery", "run")
+    assert (ran.code, ran.out) == (0, "")
+    assert "note: this program has no 'Work', which scheme 'Slow' needs: 1 process is left to a server that has" in ran.err
+    assert "nothing was left behind" not in ran.err
+    counted = wfr("recovery", "run", "-o", "json").json
+    assert (counted["owned"], counted["decided"], counted["skipped"]) == (1, 0, 1)
+    assert wfr("process", "show", left, "-o", "json").json == before
+    assert wfr("recovery", "report").code == 4
 
 
 def test_run_decides_and_waits(left: str) -> None:

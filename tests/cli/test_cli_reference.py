@@ -9,6 +9,8 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import fields
+from datetime import UTC, datetime
 from inspect import cleandoc
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import pytest
 
 from workflow_runtime.cli.commands import wfr
 from workflow_runtime.cli.options import Call
+from workflow_runtime.core.filters import ProcessFilter, parse_filter
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 
@@ -59,7 +62,12 @@ def section(path: tuple[str, ...], command: click.Command) -> str:
     own = [described(parameter) for parameter in command.params if isinstance(parameter, click.Option) and parameter not in COMMON]
     usage = [f"`{' '.join(['wfr', *path, *arguments])}`", ""] if arguments else []
     options = ["", *own] if own else []
-    return "\n".join([f"## wfr {' '.join(path)}", "", *usage, cleandoc(command.help or ""), *options, "", "```sh", *examples_of(command), "```", ""])
+    return "\n".join([f"## wfr {' '.join(path)}", "", *usage, prose(command), *options, "", "```sh", *examples_of(command), "```", ""])
+
+
+def prose(command: click.Command) -> str:
+    """Without the sign by which click leaves lines as they are."""
+    return cleandoc(command.help or "").replace("\b\n", "")
 
 
 def described(option: click.Parameter) -> str:
@@ -127,6 +135,12 @@ def test_the_commands_are_those_that_were_promised() -> None:
         "plugins": "list",
     }
     assert set(LEAVES) == {(noun, *([verb] if verb else [])) for noun, verbs in promised.items() for verb in (verbs.split() or [""])}
+
+
+def test_the_help_of_list_names_every_field_of_a_filter_with_a_value_that_fits() -> None:
+    described = re.findall(r"^ *- ([a-z_]+)(\.\w+)?=(\".*?\"|\S+)", LEAVES["process", "list"].help or "", re.MULTILINE)
+    assert {name for name, _, _ in described} == {field.name for field in fields(ProcessFilter)}
+    assert parse_filter(" ".join(f"{name}{parameter}={value}" for name, parameter, value in described), now=datetime.now(UTC))
 
 
 def test_operator_verbs_take_actor_reason_yes_and_dry_run() -> None:

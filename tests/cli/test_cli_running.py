@@ -52,6 +52,10 @@ def test_nothing_to_do_shows_help_as_usage(here: Path) -> None:
         (["process", "list", "--wher", "x"], "--where"),
         (["process", "show"], "Missing argument"),
         (["process", "list", "-o", "xml"], "is not one of"),
+        (["--url", "sqlite:///x.db", "process", "list"], "--url belongs to the command; put it after the command: wfr NOUN VERB --url"),
+        (["process", "-o", "json", "list"], "put it after the command: wfr process VERB -o"),
+        (["--debug", "db", "check"], "put it after the command"),
+        (["--colour", "process", "list"], "No such option"),
     ],
 )
 def test_usage(here: Path, line: list[str], said: str) -> None:
@@ -110,7 +114,31 @@ def test_an_error_as_an_object(shop: Shop) -> None:
         "detail": "no process has an id that begins with 'dddddd'; it may have been deleted",
         "code": "ProcessNotFound",
         "hint": "wfr process list shows the ids",
+        "process_id": "dddddd",
     }
+
+
+def test_the_object_of_a_bad_scheme_lists_its_problems(here: Path) -> None:
+    Path("bad.yaml").write_text("scheme: Bad\nactivities:\n  - {name: A, initial: true, actions: [Nobody]}\n")
+    problem = wfr("process", "create", "Bad", "--schemes", "bad.yaml", "-o", "json").problem
+    assert problem["code"] == "SchemeError"
+    assert problem["title"] == "The scheme cannot be used; problems lists every finding with its place."
+    assert problem["problems"]
+    assert {"code", "message", "path", "line", "column", "severity", "suggestion"} == set(problem["problems"][0])
+
+
+def test_the_code_of_an_error_of_ours_is_a_subcode(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = running.problem_object(errors.ParameterError("too long", code="too_large", limit=500, place=Path("order.json"), type="x"))
+    assert (problem["code"], problem["subcode"], problem["limit"], problem["place"]) == ("ParameterError", "too_large", 500, "order.json")
+    assert problem["type"] == "urn:workflow-runtime:error:ParameterError"
+
+
+def test_titles_are_words_for_people() -> None:
+    titles = [running.problem_object(getattr(errors, name)())["title"] for name in errors.__all__ if name.endswith("Error") and name != "SchemeError"]
+    assert not [title for title in titles if "``" in title]
+    assert running.problem_object(click.NoSuchOption("--x"))["title"] == running.problem_object(click.UsageError("x"))["title"]
+    assert "internal" not in running.problem_object(click.UsageError("x"))["title"]
+    assert running.problem_object(KeyError("x"))["title"] == "KeyError"
 
 
 def test_usage_as_an_object(shop: Shop) -> None:

@@ -114,3 +114,12 @@ def test_diagram_of_a_file_and_of_a_stored_scheme(shop: Shop) -> None:
     assert wfr("scheme", "diagram", "Order", "--format", "dot").out.startswith('digraph "Order" {')
     assert wfr("scheme", "diagram", "Order", "--format", "text", "-O", "order.txt").code == 0
     assert Path("order.txt").read_text().startswith("Order\n")
+
+
+def test_a_word_of_xml_that_is_misspelled_is_answered_with_the_word(here: Path) -> None:
+    triggers = '<Triggers><Trigger Type="Comand" NameRef="c"/></Triggers>'
+    activities = '<Activities><Activity Name="A" IsInitial="true"/></Activities>'
+    Path("x.xml").write_text(f'<Process Name="x">{activities}<Transitions><Transition Name="t" From="A" To="A">{triggers}</Transition></Transitions></Process>')
+    (found,) = wfr("scheme", "check", "x.xml", "-o", "json").json
+    assert found["suggestion"] == "Command"
+    assert "(did you mean 'Command'?)" in wfr("scheme", "check", "x.xml").out

@@ -76,6 +76,14 @@ def test_ctrl_c_drains_and_then_ends_by_the_signal(shop: Shop) -> None:
     assert wfr("server", "list", "-o", "ids").lines == []
 
 
+@pytest.mark.parametrize(("application", "warned"), [((), 1), (("--app", "shopapp:runtime"), 0)], ids=["without", "with"])
+def test_a_server_says_what_it_cannot_execute(shop: Shop, application: tuple[str, ...], warned: int) -> None:
+    with server(shop, *application) as process:
+        process.send_signal(signal.SIGTERM)
+        _, words = process.communicate(timeout=60)
+    assert words.count("warning: this server has no 'ChargePayment', 'ShipOrder', which scheme 'Order' needs") == warned
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_a_second_signal_ends_at_once(shop: Shop) -> None:
     from wfr_calls import ORDER

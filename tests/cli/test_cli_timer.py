@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from wfr_calls import Shop, wfr
 
+from workflow_runtime import WorkflowRuntime
+
 BECAUSE = ("--reason", "INC-77", "--actor", "anna")
 
 
@@ -58,10 +60,23 @@ def test_a_timer_that_is_not_there(shop: Shop) -> None:
     assert "did you mean 'review_late'?" in missing.err
 
 
-def test_fire(shop: Shop) -> None:
-    fired = wfr("timer", "fire", shop.resting, "review_late", *BECAUSE, "--app", "shopapp:runtime", "-o", "json")
-    assert fired.code == 0
-    assert (fired.json["status"], fired.json["activity"]) == ("Finalized", "Cancelled")
+@pytest.mark.parametrize("at", ["now", "0", "0s", "0d"])
+def test_set_at_once(shop: Shop, at: str) -> None:
+    assert wfr("timer", "set", shop.resting, "review_late", "--at", at, *BECAUSE).code == 0
+    assert due(shop, shop.resting) <= datetime.now(UTC)
+
+
+def test_fire_makes_it_due_for_any_server(shop: Shop) -> None:
+    fired = wfr("timer", "fire", shop.resting, "review_late", *BECAUSE, "-o", "json")
+    assert (fired.code, fired.json["status"]) == (0, "Idled")
+    assert "fires it at once" in fired.err
+    assert wfr("timer", "list", "--overdue", "-o", "ids").lines == [shop.resting]
+
+
+def test_fire_works_beside_a_server(shop: Shop) -> None:
+    with WorkflowRuntime(shop.url).with_settings(auto_recover=False):
+        fired = wfr("timer", "fire", shop.resting, "review_late", *BECAUSE)
+    assert fired.code == 0, fired.err
 
 
 # Databases
@@ -90,6 +105,14 @@ def test_plugins_need_no_database(here: Path) -> None:
     assert {"basic_actions", "restorers", "roles"} <= {plugin["name"] for plugin in listed.json}
     assert wfr("plugins", "-o", "json").json == listed.json
     assert list(here.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there_says_what_is_expected(here: Path) -> None:
+    refused = wfr("plugins", "--plugins", "nofolder")
+    assert refused.code == 1
+    assert "nofolder does not exist" in refused.err
+    assert "--plugins takes a folder" in refused.err
+    assert "wfr plugins lists" not in refused.err
 
 
 def test_a_broken_plugin_is_listed_with_file_and_error(here: Path) -> None:

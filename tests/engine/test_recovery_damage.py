@@ -160,9 +160,11 @@ def test_a_server_without_an_action_neither_adopts_nor_fires_until_it_is_back(tm
         before = home.runtime.get_process(one)
     with without(home, "Send", restorer=Answer(RestoreDecision.delete())) as poorer:
         assert poorer.plan_recovery().decisions == ()
-        assert any("'Send'" in note for note in poorer.plan_recovery().notes)
+        [told] = poorer.plan_recovery().notes
+        assert told == "this program has no 'Send', which scheme 'Order' needs: 1 process is left to a server that has"
         for _ in range(3):
-            assert poorer.recover(wait=True).owned == 0
+            report = poorer.recover(wait=True)
+            assert (report.id, report.owned, report.decided, report.skipped, report.notes) == ("", 1, 0, 1, (told,))
         home.clock.advance(7200)
         assert poorer.get_process(one) == before
         assert [poorer.get_process(each).activity for each in (waiting, released)] == ["Waiting", "New"]
@@ -173,6 +175,29 @@ def test_a_server_without_an_action_neither_adopts_nor_fires_until_it_is_back(tm
         home.clock.advance(0)
         assert complete.get_process(waiting).status is ProcessStatus.FINALIZED
         assert complete.get_process(released).status is IDLED
+
+
+OTHER = """
+scheme: Other
+activities: {New: {initial: true}, Paid: {actions: [Charge]}, Done: {final: true}}
+transitions: [{from: New, to: Paid}, {from: Paid, to: Done}]
+"""
+
+
+def test_what_is_left_to_others_is_counted_beside_what_is_decided_and_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Orphanage(tmp_path) as home:
+        home.runtime.add_scheme(OTHER)
+        for _ in range(2):
+            home.orphan(SENDING)
+        own = home.orphan(PAYING, scheme="Other")
+    with without(home, "Send") as poorer:
+        report = poorer.recover(wait=True)
+        [stored] = poorer.get_recoveries()
+        assert (report.owned, report.decided, report.skipped) == (3, 1, 2)
+        assert [decision.process_id for decision in stored.decisions] == [own]
+        assert (stored.owned, stored.decided, stored.skipped) == (3, 1, 2)
+        assert "2 processes are left to a server that has" in poorer.recover().notes[0]
+    assert caplog.text.count("are left to a server that has") == 1
 
 
 def test_missing_actions_that_are_to_be_ignored_do_nothing(tmp_path: Path) -> None:

@@ -190,7 +190,7 @@ def test_a_shutdown_waits_until_the_report_of_a_pass_is_written(tmp_path: Path) 
         inside.set()
         until(lambda: engine.draining)
         with suppress(AssertionError):
-            until(lambda: runtime._started is None, seconds=0.3)
+            until(lambda: runtime._started is None, seconds=1)
 
     listener.hear = hear
     with runtime:

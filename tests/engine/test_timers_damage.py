@@ -52,6 +52,7 @@ def test_what_waits_and_cannot_be_read_becomes_error(tmp_path: Path, statement: 
         assert what_became(home, bad) == (ERROR.id, None, 0)
         ((cause,),) = run_sql(home, "SELECT last_error FROM wf_process WHERE id = ?", str(bad))
         assert "cannot be read" in cause or "has no scheme" in cause
+        assert run_sql(home, "SELECT status FROM wf_history WHERE process_id = ?", str(bad)) == [(ERROR.id,)]
         assert home.status(good) is IDLED
         assert [record for record in caplog.records if str(bad) in record.getMessage()] != []
         caplog.clear()

@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 from factories import claim, creation
+from hypothesis import HealthCheck, settings
 
 from workflow_runtime.core.process import Process
 from workflow_runtime.store import tables
@@ -20,6 +21,11 @@ from workflow_runtime.store.writes import Store
 
 ONLY_SQLITE, ONLY_POSTGRES, ONLY_MYSQL = (pytest.mark.parametrize("database", [name], indirect=True) for name in ("sqlite", "postgresql", "mysql"))
 ON_SERVERS = pytest.mark.parametrize("database", ["postgresql", "mysql"], indirect=True)
+
+
+def examples(store: Store, most: int) -> settings:
+    """Of a property over a database; a server gets a quarter, since each takes longer there."""
+    return settings(max_examples=most if store.path else most // 4, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 
 
 def put(store: Store, process: Process, **fields: Any) -> Process:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from factories import NOW
@@ -17,7 +18,7 @@ Open = Callable[..., Store]
 
 @pytest.fixture
 def opened() -> Open:
-    def open_url(url: str, **settings: str) -> Store:
+    def open_url(url: str, **settings: Any) -> Store:
         return Store.open(url, clock=lambda: NOW, new_token=lambda: 1, **settings)
 
     return open_url

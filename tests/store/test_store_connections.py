@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from threading import Barrier, BrokenBarrierError, Thread
 from typing import Any
 
@@ -16,7 +17,7 @@ from waiting import until
 
 from workflow_runtime.core.frozen import FrozenDict
 from workflow_runtime.core.process import Change, ChangeKind
-from workflow_runtime.core.scheme import SchemeKey
+from workflow_runtime.core.scheme_words import SchemeKey
 from workflow_runtime.errors import ParameterError, SettingsError, StoreUnavailable
 from workflow_runtime.store import tables
 from workflow_runtime.store.changes import Outcome
@@ -116,10 +117,14 @@ def test_connections_that_the_server_closed_meanwhile_are_not_used(store: Store,
         numbers = [number_of(driver) for driver in (one, two)]
     for number in numbers:
         execute(other, KILL[kind(store)].format(number))
-        until(lambda number=number: asked(other, THERE[kind(store)].format(number)) == 0)
+        until(partial(_is_gone, other, number))
     with store.dialect.connected() as fresh:
         assert number_of(fresh) not in numbers
     assert store.apply(claim(rest)).outcome is Outcome.APPLIED
+
+
+def _is_gone(store: Store, number: int) -> bool:
+    return bool(asked(store, THERE[kind(store)].format(number)) == 0)
 
 
 def _kill_while_it_waits(store: Store, other: Store, act: Callable[[], Any], row: Any) -> StoreUnavailable:
@@ -236,7 +241,7 @@ def test_of_two_that_wait_for_each_other_both_end_well(store: Store) -> None:
 
     both = [str(one.id), str(two.id)]
     with ThreadPoolExecutor(2) as pool:
-        for done in [pool.submit(again, lambda ids=ids: touch(ids), lambda: 0.5) for ids in (both, both[::-1])]:  # type: ignore[misc]
+        for done in [pool.submit(again, partial(touch, ids), lambda: 0.5) for ids in (both, both[::-1])]:
             done.result(timeout=30)
     assert len(attempts) == 3
     assert [store.load(row.id).children_open for row in (one, two)] == [2, 2]  # type: ignore[union-attr]
@@ -286,7 +291,7 @@ def test_a_name_that_is_too_long_is_refused_not_cut(store: Store) -> None:
 
 @ONLY_POSTGRES
 @pytest.mark.parametrize("fields", [{"activity": "a\0b"}, {"state": "\0"}])
-def test_u0000_is_refused_by_postgresql_wherever_it_stands(store: Store, fields: dict[str, str]) -> None:
+def test_u0000_is_refused_by_postgresql_wherever_it_stands(store: Store, fields: dict[str, Any]) -> None:
     rest = put(store, process())
     before = everything(store)
     begun = claim(rest)

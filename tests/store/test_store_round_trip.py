@@ -11,7 +11,7 @@ from uuid import uuid4
 from factories import entry, process, retry
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stored import put
+from stored import examples, put
 from strategies import PROCESSES, STEPS, WALKS, entries
 
 from workflow_runtime.core.frozen import FrozenDict
@@ -22,19 +22,27 @@ from workflow_runtime.store.reads import Reader
 from workflow_runtime.store.tables import history, journal, server
 from workflow_runtime.store.writes import Store
 
-many = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
+
+def test_a_process(store: Store) -> None:
+    @examples(store, 60)
+    @given(subject=PROCESSES)
+    def comes_back(subject: Process) -> None:
+        stored = put(store, replace(subject, id=uuid4()))  # examples repeat, and share one database
+        assert store.load(stored.id) == stored
+
+    comes_back()
 
 
-@many
-@given(subject=PROCESSES)
-def test_a_process(store: Store, subject: Process) -> None:
-    stored = put(store, replace(subject, id=uuid4()))  # examples repeat, and share one database
-    assert store.load(stored.id) == stored
+def test_an_update_sets_all_that_may_change(store: Store) -> None:
+    @examples(store, 60)
+    @given(first=PROCESSES, second=PROCESSES)
+    def becomes(first: Process, second: Process) -> None:
+        _is_updated(store, first, second)
+
+    becomes()
 
 
-@many
-@given(first=PROCESSES, second=PROCESSES)
-def test_an_update_sets_all_that_may_change(store: Store, first: Process, second: Process) -> None:
+def _is_updated(store: Store, first: Process, second: Process) -> None:
     rest = put(store, replace(first, id=uuid4(), status=ProcessStatus.IDLED, owner=None, cancel_requested=None))
     kept = {name: getattr(rest, name) for name in ("id", "scheme_code", "parent_id", "root_id", "tenant_id", "created_at", "children_open")}
     status = rest.status if second.status is ProcessStatus.INITIALIZED else second.status
@@ -44,27 +52,33 @@ def test_an_update_sets_all_that_may_change(store: Store, first: Process, second
     assert store.load(rest.id) == change.result
 
 
-@many
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(walk=WALKS)
 def test_a_walk(walk: Walk) -> None:
     assert rows.decode_walk(rows.encode_walk(walk)) == walk
 
 
-@many
-@given(data=st.data())
-def test_history(store: Store, reader: Reader, data: st.DataObject) -> None:
-    subject = process()
-    written: list[HistoryEntry] = data.draw(st.lists(entries(subject.id), unique_by=lambda row: row.seq, max_size=3))
-    put(store, subject, entries=tuple(written))
-    page = reader.history(subject.id)
-    assert [replace(row, id=0) for row in page] == sorted(written, key=lambda row: row.seq)
+def test_history(store: Store, reader: Reader) -> None:
+    @examples(store, 60)
+    @given(data=st.data())
+    def comes_back(data: st.DataObject) -> None:
+        subject = process()
+        written: list[HistoryEntry] = data.draw(st.lists(entries(subject.id), unique_by=lambda row: row.seq, max_size=3))
+        put(store, subject, entries=tuple(written))
+        page = reader.history(subject.id)
+        assert [replace(row, id=0) for row in page] == sorted(written, key=lambda row: row.seq)
+
+    comes_back()
 
 
-@many
-@given(written=st.lists(STEPS, unique_by=lambda row: (row.activity, row.index, row.step, row.occurrence), max_size=3))
-def test_journal(store: Store, written: list[JournalEntry]) -> None:
-    subject = put(store, process(), journal=tuple(written))
-    assert list(store.journal(subject.id, "w")) == written
+def test_journal(store: Store) -> None:
+    @examples(store, 60)
+    @given(written=st.lists(STEPS, unique_by=lambda row: (row.activity, row.index, row.step, row.occurrence), max_size=3))
+    def comes_back(written: list[JournalEntry]) -> None:
+        subject = put(store, process(), journal=tuple(written))
+        assert list(store.journal(subject.id, "w")) == written
+
+    comes_back()
 
 
 def test_history_ids_only_grow_also_over_processes(store: Store, reader: Reader) -> None:

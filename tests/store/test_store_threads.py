@@ -1,4 +1,4 @@
-"""Many threads, and a second process, on one database."""
+"""Many threads, and several stores, on one database."""
 
 from __future__ import annotations
 

@@ -9,9 +9,9 @@ from uuid import uuid4
 
 import pytest
 from factories import NOW, claim, process, retry, step, timer, walk
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from stored import everything, put, put_running
+from stored import everything, examples, put, put_running
 
 from workflow_runtime.core.process import Change, ChangeKind, Process, ProcessStatus, Timer, TimerKind
 from workflow_runtime.errors import StoreError
@@ -95,14 +95,17 @@ def test_timers_of_other_processes_are_never_touched(store: Store) -> None:
 NAMES = st.lists(st.sampled_from([f"t{number}" for number in range(40)]), unique=True, max_size=40)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(first=NAMES, second=NAMES, kept=st.sets(st.integers(0, 39)))
-def test_any_set_of_names_ends_as_the_model_says(store: Store, first: list[str], second: list[str], kept: set[int]) -> None:
-    rest = put(store, process(), arm=tuple(timer(name, NOW) for name in first))
-    arm = tuple(timer(name, LATER, keep=int(name[1:]) in kept) for name in second)
-    store.apply(touch(rest, drop_others=True, arm=arm))
-    model = {row.name: NOW if row.keep and row.name in first else LATER for row in arm}
-    assert {row.name: row.due for row in store.timers(rest.id)} == model
+def test_any_set_of_names_ends_as_the_model_says(store: Store) -> None:
+    @examples(store, 40)
+    @given(first=NAMES, second=NAMES, kept=st.sets(st.integers(0, 39)))
+    def ends_so(first: list[str], second: list[str], kept: set[int]) -> None:
+        rest = put(store, process(), arm=tuple(timer(name, NOW) for name in first))
+        arm = tuple(timer(name, LATER, keep=int(name[1:]) in kept) for name in second)
+        store.apply(touch(rest, drop_others=True, arm=arm))
+        model = {row.name: NOW if row.keep and row.name in first else LATER for row in arm}
+        assert {row.name: row.due for row in store.timers(rest.id)} == model
+
+    ends_so()
 
 
 # -- the journal ------------------------------------------------------------------------------------------

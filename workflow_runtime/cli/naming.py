@@ -17,6 +17,17 @@ ALIASES = {"ls": "list", "get": "show", "rm": "delete", "plugin": "plugins"}
 class Nouns(click.Group):
     """A group that also knows plurals and aliases, and names what may have been meant."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            from workflow_runtime.cli.options import COMMON_NAMES
+
+            if error.option_name not in COMMON_NAMES:
+                raise
+            where = "wfr NOUN VERB" if ctx.parent is None else f"wfr {ctx.info_name} VERB"
+            raise click.UsageError(f"{error.option_name} belongs to the command; put it after the command: {where} {error.option_name} ...", ctx) from error
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         return next((self.commands[name] for name in _spellings(cmd_name) if name in self.commands), None)
 

@@ -102,7 +102,7 @@ def cancel(call: Call, ids: tuple[str, ...], where: str | None, **who: Any) -> i
     def act(runtime: WorkflowRuntime, one: UUID, dry_run: bool) -> Any:
         return runtime.cancel_process(one, dry_run=dry_run, actor=order.actor, reason=order.reason)
 
-    return carry_out(call, ids, where, Deed(verb="cancel", consequence="they end Terminated", act=act, destructive=True), order)
+    return carry_out(call, ids, where, Deed(verb="cancel", consequence="they end Terminated", act=act, destructive=True, at_rest=False), order)
 
 
 @verb(

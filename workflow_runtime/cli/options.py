@@ -124,6 +124,8 @@ _COMMON = (
     _option("--debug", is_flag=True, help="Show the traceback of an error."),
 )
 
+COMMON_NAMES = frozenset(name for option in _COMMON for name in option.opts)
+
 
 def verb(group: click.Group, name: str, *lines: str) -> Callable[[F], click.Command]:
     """One command of a noun, with the common options after its own; ``lines`` are the examples that end its help."""

@@ -33,6 +33,7 @@ from workflow_runtime.core.plain import plain
 
 if TYPE_CHECKING:
     from workflow_runtime.core.answers import OperationReport
+    from workflow_runtime.core.process import Process
     from workflow_runtime.runtime import WorkflowRuntime
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -60,12 +61,13 @@ class Deed:
     consequence: str
     act: Callable[[WorkflowRuntime, UUID, bool], Any]
     destructive: bool = False
+    at_rest: bool = True  #: whether it is refused while a server executes the process
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     process_id: UUID
-    outcome: str  #: done, failed, or would
+    outcome: str  #: done, requested (of one that runs), failed, or would
     now: str  #: status and activity as re-read, or why it failed
 
 
@@ -125,7 +127,10 @@ def _each(runtime: WorkflowRuntime, chosen: Sequence[UUID], deed: Deed, dry_run:
     with _progress(deed.verb, len(chosen)) as step:
         for process_id in chosen:
             try:
-                outcomes.append(_outcome(process_id, deed.act(runtime, process_id, dry_run), dry_run))
+                answer = deed.act(runtime, process_id, dry_run)
+                if dry_run and deed.at_rest:
+                    _require_rest(runtime.get_process(process_id))
+                outcomes.append(_outcome(process_id, answer, dry_run))
             except WorkflowError as error:
                 errors.append(error)
                 outcomes.append(Outcome(process_id=process_id, outcome="failed", now=f"{error.name}: {error.message}"))
@@ -133,12 +138,24 @@ def _each(runtime: WorkflowRuntime, chosen: Sequence[UUID], deed: Deed, dry_run:
     return outcomes, errors
 
 
+def _require_rest(process: Process) -> None:
+    """A dry run changes nothing, so nothing has refused it yet. ProcessBusy, as the deed itself."""
+    from workflow_runtime.errors import ProcessBusy
+
+    if process.owner is not None:
+        text = f"process {process.id} is executed by server {process.owner}; wfr process cancel stops it at its next step"
+        raise ProcessBusy(text, process_id=process.id, owner=process.owner)
+
+
 def _outcome(process_id: UUID, answer: Any, dry_run: bool) -> Outcome:
     """An answer is the process as it stands now, or the report of a dry run."""
     stands = f"{answer.status.value} at {answer.activity}" if hasattr(answer, "status") else ""
     if stands and answer.is_waiting and not dry_run:
         stands += ", waits for a server to take it up"
-    return Outcome(process_id=process_id, outcome="would" if dry_run else "done", now=stands)
+    requested = stands and answer.owner is not None and answer.cancel_requested is not None
+    if requested and not dry_run:
+        stands += ", breaks off at its next step"
+    return Outcome(process_id=process_id, outcome="would" if dry_run else "requested" if requested else "done", now=stands)
 
 
 def _code(chosen: int, failed: int) -> int:
@@ -149,23 +166,31 @@ def _code(chosen: int, failed: int) -> int:
 
 def _report(output: Output, verb: str, order: Order, outcomes: list[Outcome]) -> None:
     if output is Output.JSON:
-        write(json_text(plain(_as_report(verb, order.dry_run, outcomes))))
+        requested = [outcome.process_id for outcome in outcomes if outcome.outcome == "requested"]
+        write(json_text(plain(_as_report(verb, order.dry_run, outcomes)) | {"requested": plain(requested)}))
     elif output is Output.IDS:
         _OUTCOMES.show([outcome for outcome in outcomes if outcome.outcome != "failed"], output)
     else:
         _OUTCOMES.show(outcomes, output)
-    failed = sum(outcome.outcome == "failed" for outcome in outcomes)
-    done = f"{len(outcomes) - failed} {'would be done (dry run, nothing was changed)' if order.dry_run else 'done'}"
-    say(f"{verb}: {done}{f', {failed} failed' if failed else ''}")
+    say(f"{verb}: {_summary(outcomes)}")
+
+
+_WORDS = {"done": "done", "requested": "requested", "would": "would be done (dry run, nothing was changed)", "failed": "failed"}
+
+
+def _summary(outcomes: list[Outcome]) -> str:
+    counts = {words: sum(outcome.outcome == kind for outcome in outcomes) for kind, words in _WORDS.items()}
+    return ", ".join(f"{count} {words}" for words, count in counts.items() if count)
 
 
 def _as_report(verb: str, dry_run: bool, outcomes: list[Outcome]) -> OperationReport:
     from workflow_runtime.core.answers import OperationReport
 
+    """What was requested is not done yet."""
     failed = {outcome.process_id: outcome.now for outcome in outcomes if outcome.outcome == "failed"}
     ids = tuple(outcome.process_id for outcome in outcomes)
     report = OperationReport(verb=verb, dry_run=dry_run, matched=ids, failed=failed)
-    return report if dry_run else replace(report, done=tuple(one for one in ids if one not in failed))
+    return report if dry_run else replace(report, done=tuple(outcome.process_id for outcome in outcomes if outcome.outcome == "done"))
 
 
 # The question

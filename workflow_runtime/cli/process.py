@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,8 +11,11 @@ from workflow_runtime.cli.naming import DONE, FAILED, noun
 from workflow_runtime.cli.options import Call, Output, verb
 from workflow_runtime.cli.output import Table, card, first, say, shown
 from workflow_runtime.cli.selecting import every, parameters, parsed, resolve
+from workflow_runtime.cli.server import condition
+from workflow_runtime.core.plain import plain
 
 if TYPE_CHECKING:
+    from workflow_runtime.core.answers import CommandResult
     from workflow_runtime.core.process import HistoryEntry, Process
     from workflow_runtime.runtime import WorkflowRuntime
 
@@ -74,10 +78,25 @@ def create(call: Call, scheme: str, pairs: tuple[str, ...], params: str | None, 
     "wfr process list --where 'status=Error scheme_code=Order updated_before=1h'",
     "wfr process list --where 'parameters.Amount=100' -o ids | wfr process resume - --reason INC-77 --dry-run",
 )
-@click.option("--where", metavar="FILTER", help="field=value ..., with the fields of ProcessFilter; parameters.NAME for a parameter.")
+@click.option("--where", metavar="FILTER", help="field=value ...; a value with blanks in double quotes. The fields are listed above.")
 @click.option("--limit", type=click.IntRange(min=1), help=f"How many; a table shows {ROWS} by default, the other forms all.")
 def list_(call: Call, where: str | None, limit: int | None) -> None:
-    """List processes, the newest first. Works beside a server, and where none runs."""
+    """List processes, the newest first. Works beside a server, and where none runs.
+
+    The fields of --where; a process must fit all that are given:
+
+    \b
+    - scheme_code=Order
+    - status=Idled,Error (one or several)
+    - activity=Review
+    - state=Review
+    - identity=anna (who acted in its history)
+    - tenant_id=north
+    - parent_id=7f3a21c0-0000-4000-8000-000000000001
+    - updated_before=1h (an age, or a time such as 2031-12-24T08:00:00Z)
+    - parameters.Amount=100 (JSON, or a text where it is no JSON)
+    - text="too late" (in its scheme, activity, state, parameters or last error)
+    """
     filter = parsed(where)
     with call.client() as runtime:
         rows = every(runtime, filter)
@@ -127,13 +146,16 @@ def commands(call: Call, id: str, identity: str | None, check_conditions: bool) 
 @click.option("--as", "identity", metavar="USER", help="Who gives the command; its rights are checked.")
 @click.option("--expected-revision", type=int, metavar="N", help="Refuse if the process has changed since.")
 def execute(call: Call, id: str, command: str, pairs: tuple[str, ...], params: str | None, identity: str | None, expected_revision: int | None) -> int:
-    """Give a command and drive the process until it rests. Starts a server. Exit code 1 if it was not executed."""
+    """Give a command and drive the process until it rests. Starts a server. Exit code 1 if it was not executed.
+
+    JSON is the answer to the command: was_executed, process, reason, waiting_until.
+    """
     values = parameters(pairs, params)
     with call.server() as runtime:
         result = runtime.execute_command(
             resolve(runtime, id), command, identity=identity, parameters=values, check_restrictions=identity is not None, expected_revision=expected_revision
         )
-        _card(runtime, result.process, call.output)
+        _card(runtime, result.process, call.output, result=result)
     if not result.was_executed:
         say(f"not executed: {result.reason}")
     return DONE if result.was_executed else FAILED
@@ -146,13 +168,32 @@ def _by(entry: HistoryEntry) -> str:
     return f"{what} by {who}" if who else what
 
 
-def _card(runtime: WorkflowRuntime, process: Process, output: Output) -> None:
-    timers = ", ".join(f"{timer.name} at {shown(timer.due)}" for timer in runtime.get_timers(process.id))
-    card(process, {**_lines(process), "timers": timers}, output, id=process.id)
+def _card(runtime: WorkflowRuntime, process: Process, output: Output, *, result: CommandResult | None = None) -> None:
+    """A process with its timers; as JSON inside the answer to a command, where there was one."""
+    timers = runtime.get_timers(process.id)
+    value: dict[str, Any] = {**plain(process), "timers": plain(timers)}
+    if result is not None:
+        value = {**plain(result), "process": value}
+    lines = {
+        **_lines(process),
+        "executed by": _owner(runtime, process.owner),
+        "timers": ", ".join(f"{timer.name} at {shown(timer.due)}" for timer in timers),
+    }
+    card(value, lines, output, id=process.id)
+
+
+def _owner(runtime: WorkflowRuntime, owner: str | None) -> str:
+    """Who executes it, and whether that one still lives."""
+    if owner is None:
+        return ""
+    server = next((server for server in runtime.get_servers() if server.id == owner), None)
+    if server is None:
+        return f"{owner[:12]} (gone: this database knows no such server)"
+    return f"{server.name} on {server.host}, pid {server.pid} ({condition(server, datetime.now(UTC))}, {owner[:12]})"
 
 
 def _lines(process: Process) -> dict[str, Any]:
-    error, walk = process.last_error, process.walk
+    error, walk, cancel = process.last_error, process.walk, process.cancel_requested
     return {
         "process": process.id,
         "scheme": f"{process.scheme_code} (version {process.scheme_version[:12]})",
@@ -160,7 +201,8 @@ def _lines(process: Process) -> dict[str, Any]:
         "activity": process.activity,
         "state": process.state,
         "on the way to": f"{walk.activity}, because of {walk.run.kind.value} {walk.run.name}".rstrip() if walk else "",
-        "executed by": process.owner,
+        "executed by": "",
+        "cancel requested": f"by {cancel.actor}, because {cancel.reason}" if cancel else "",
         "waits until": process.waiting_until,
         "last error": f"{error.type}: {error.message}" if error else "",
         "parameters": process.parameters,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -56,8 +57,7 @@ def plan(call: Call) -> None:
     """Tell what recovery would do now and why. Changes nothing; restorers come from --app or --plugins."""
     with call.client() as runtime:
         planned = runtime.plan_recovery()
-    for note in planned.notes:
-        say(f"note: {note}")
+    _say_notes(planned.notes)
     if call.output is Output.JSON:
         write(json_text(plain(planned)))
     else:
@@ -70,10 +70,11 @@ def run(call: Call, wait: bool) -> None:
     """Decide now about all that dead servers left. Starts a server, so none may hold the database."""
     with call.server() as runtime:
         done = runtime.recover(wait=wait)
-        report = _found(runtime, done.id) if done.owned else done
-    if report.owned or call.output is not Output.TABLE:
+        report = replace(_found(runtime, done.id), notes=done.notes) if done.id else done
+    _say_notes(report.notes)
+    if report.id or call.output is not Output.TABLE:
         _show(report, call.output)
-    else:
+    elif not report.notes:
         say(NOTHING)
 
 
@@ -83,6 +84,11 @@ def report(call: Call, id: str) -> None:
     """Show a recovery: what was found, decided, by whom and why. The first characters of its id are enough."""
     with call.client() as runtime:
         _show(_found(runtime, id), call.output)
+
+
+def _say_notes(notes: tuple[str, ...]) -> None:
+    for note in notes:
+        say(f"note: {note}")
 
 
 def _found(runtime: WorkflowRuntime, id: str) -> RecoveryReport:
@@ -116,7 +122,7 @@ def summary(report: RecoveryReport) -> list[str]:
     """The sentence and the check line that stand above the decisions."""
     died = ", ".join(f"{server[:8]} (last beat {shown(beat)})" for server, beat in report.dead_servers.items())
     decisions = ", ".join(f"{number} {decision}" for decision, number in report.by_decision.items())
-    skipped = f", {report.skipped} taken by another server" if report.skipped else ""
+    skipped = f", {report.skipped} left to other servers" if report.skipped else ""
     return [
         f"recovery {report.id[:8]} ({report.cause}) at {shown(report.noticed_at)}{f', after the death of {died}' if died else ''}",
         f"{report.owned} owned = {report.decided} decided{skipped}{f': {decisions}' if decisions else ''}",

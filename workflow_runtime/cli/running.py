@@ -59,7 +59,7 @@ _NEXT: Mapping[type[WorkflowError], str] = {
     ActionNotFound: "name your code with --app module:runtime, or its plugins with --plugins FOLDER",
     CommandNotFound: "wfr process commands ID lists what may be given now",
     FilterError: "wfr process list --help shows filters",
-    PluginError: "wfr plugins lists all of them",
+    PluginError: "--plugins takes a folder with one .py file per plugin, or a single such file",
     ProcessBusy: "wfr recovery plan tells whether its server is dead",
     ProcessNotFound: "wfr process list shows the ids",
     SchemeNotFound: "wfr scheme list shows the codes; --schemes FILE brings one along",
@@ -118,14 +118,37 @@ def _refused(error: click.ClickException, call: Call) -> int:
 
 
 def problem_object(error: Exception) -> dict[str, Any]:
-    """RFC 9457. ``code`` is the name of the error's class, which is what scripts compare."""
+    """RFC 9457. ``code`` is the name of the error's class, which is what scripts compare; the error's nouns follow.
+
+    The code that some errors carry themselves, such as ``too_large``, is ``subcode``.
+    """
     name = type(error).__name__
-    title = (type(error).__doc__ or name).strip().splitlines()[0]
     detail = error.format_message() if isinstance(error, click.ClickException) else _what(error)
-    problem = {"type": f"urn:workflow-runtime:error:{name}", "title": title, "detail": detail, "code": name}
+    problem = {"type": f"urn:workflow-runtime:error:{name}", "title": _title(error), "detail": detail, "code": name}
     if hint := _hint(error):
         problem["hint"] = hint
-    return problem
+    return {**_nouns(error), **problem}
+
+
+def _title(error: Exception) -> str:
+    """What errors of this kind have in common; the docstrings of others are not written for our users."""
+    if isinstance(error, WorkflowError):
+        return (type(error).__doc__ or error.name).strip().splitlines()[0].replace("``", "")
+    return "The command line cannot be used as it is written." if isinstance(error, click.ClickException) else type(error).__name__
+
+
+def _nouns(error: Exception) -> dict[str, Any]:
+    nouns = error.nouns if isinstance(error, WorkflowError) else {}
+    return {"subcode" if noun == "code" else noun: _plain(value) for noun, value in nouns.items()}
+
+
+def _plain(value: Any) -> Any:
+    from workflow_runtime.core.plain import plain
+
+    try:
+        return plain(value)
+    except WorkflowError:  # no value of ours: a path, for instance
+        return str(value)
 
 
 def _what(error: Exception) -> str:
@@ -133,8 +156,10 @@ def _what(error: Exception) -> str:
 
 
 def _hint(error: Exception) -> str:
+    """Where the error itself has none: that of its cause, such as the ActionNotFound of a rule that failed."""
     if isinstance(error, WorkflowError):
-        return next((_NEXT[kind] for kind in type(error).__mro__ if kind in _NEXT), "")
+        own = next((_NEXT[kind] for kind in type(error).__mro__ if kind in _NEXT), "")
+        return own or (_hint(error.__cause__) if isinstance(error.__cause__, WorkflowError) else "")
     return "" if isinstance(error, click.ClickException | OSError) else "this is unexpected: --debug shows where it happened"
 
 

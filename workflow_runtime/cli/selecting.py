@@ -6,9 +6,12 @@ asked again between the question and the deed.
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -24,16 +27,21 @@ if TYPE_CHECKING:
 
 STDIN = "-"
 PAGE = 500
+_AT_ONCE = re.compile(r"now|0+(ms|[smhd])?")
 
 
 def resolve(runtime: WorkflowRuntime, text: str) -> UUID:
-    """An id, or the 6 or more characters it alone begins with. ProcessNotFound, FilterError."""
-    from workflow_runtime.errors import ProcessNotFound
+    """An id, or the 6 or more characters it alone begins with. ProcessNotFound."""
+    from workflow_runtime.errors import FilterError, ProcessNotFound
 
     try:
         return UUID(text)
     except ValueError:
+        pass
+    try:
         found = runtime.find_ids(text)
+    except FilterError as error:
+        raise click.UsageError(f"{error.message}; wfr process list shows the ids") from error
     if not found:
         raise ProcessNotFound(f"no process has an id that begins with {text!r}; it may have been deleted", process_id=text)
     if len(found) > 1:
@@ -60,8 +68,11 @@ def _texts(ids: Iterable[str]) -> Iterator[str]:
 
 
 def parsed(where: str | None) -> ProcessFilter:
+    """No ``--where`` means all; an empty one is refused, because a variable that was not set must not mean all."""
     from workflow_runtime.core.filters import parse_filter
 
+    if where is not None and not where.strip():
+        raise click.UsageError("the filter of --where is empty; write field=value, for instance --where 'status=Error', or leave out --where")
     return parse_filter(where or "", now=datetime.now(UTC))
 
 
@@ -87,22 +98,19 @@ def parameters(pairs: Sequence[str], file: str | None) -> dict[str, Any]:
 
 
 def _json_or_text(value: str) -> Any:
-    from workflow_runtime.core.values import plain_json
     from workflow_runtime.errors import ParameterError
 
     try:
-        return plain_json(value)
+        return _exact_json(value)
     except ParameterError:
         return value
 
 
 def _from_file(file: str) -> dict[str, Any]:
-    from workflow_runtime.core.values import plain_json
     from workflow_runtime.errors import ParameterError
 
     try:
-        text = sys.stdin.read() if file == STDIN else Path(file).read_text(encoding="utf-8")
-        values = plain_json(text)
+        values = _exact_json(sys.stdin.read() if file == STDIN else Path(file).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ParameterError) as error:
         raise click.UsageError(f"the parameters in {file!r} cannot be read: {error}") from error
     if not isinstance(values, dict):
@@ -110,20 +118,40 @@ def _from_file(file: str) -> dict[str, Any]:
     return values
 
 
+def _exact_json(text: str) -> Any:
+    """``plain_json`` says what may be read; the second reading keeps the digits that a float would lose."""
+    from workflow_runtime.core.values import plain_json
+
+    plain_json(text)
+    return json.loads(text, parse_float=_exact)
+
+
+def _exact(written: str) -> float | Decimal:
+    """A float where it is the same number, else a Decimal."""
+    near = float(written)
+    try:
+        exact = Decimal(written)
+    except ArithmeticError:  # an exponent that no Decimal has
+        return near
+    return near if Decimal(repr(near)) == exact else exact
+
+
 def when(text: str) -> datetime | Any:
-    """A time with its zone, or an interval from now such as ``1h``."""
+    """A time with its zone, an interval from now such as ``1h``, or ``now``."""
     from datetime import timedelta
 
     from workflow_runtime.core.timing import seconds
     from workflow_runtime.errors import TimerValueError
 
+    if _AT_ONCE.fullmatch(text.strip()):
+        return timedelta(0)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         try:
             return timedelta(seconds=seconds(text))
         except (TimerValueError, OverflowError) as error:
-            raise click.UsageError(f"{text!r} is no time; expected 2031-12-24T08:00:00Z, or an interval from now such as 1h") from error
+            raise click.UsageError(f"{text!r} is no time; expected 2031-12-24T08:00:00Z, an interval from now such as 1h, or now") from error
     if moment.utcoffset() is None:
         raise click.UsageError(f"{text!r} has no time zone; add one, for instance {text}Z")
     return moment

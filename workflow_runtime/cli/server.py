@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -16,6 +18,7 @@ import click
 from workflow_runtime.cli.naming import noun
 from workflow_runtime.cli.options import Call, verb
 from workflow_runtime.cli.output import Table, say, write
+from workflow_runtime.errors import WorkflowError
 
 if TYPE_CHECKING:
     from workflow_runtime.core.restoring import Server
@@ -81,6 +84,8 @@ def run(call: Call, name: str | None, mode: str | None) -> None:
     if mode or name:
         runtime = runtime.as_multi_server(name) if mode == MULTI else runtime.as_single_server(name)
     with _Until() as until, runtime:
+        for warning in _lacking(runtime):
+            say(f"warning: {warning}")
         write(_ready(runtime))
         sys.stdout.flush()
         ended_by = until.signalled()
@@ -95,6 +100,15 @@ def _ready(runtime: WorkflowRuntime) -> str:
     mine = next((server for server in runtime.get_servers() if server.pid == os.getpid() and server.dead_at is None), None)
     name = f"{mine.name} ({mine.mode}, {mine.id[:12]})" if mine else "server"
     return f"ready: {name} pid {os.getpid()}, schemes: {', '.join(runtime.get_scheme_codes()) or 'none'}"
+
+
+def _lacking(runtime: WorkflowRuntime) -> Iterator[str]:
+    """What this server cannot execute; it leaves such processes alone, and nobody else would say so."""
+    for code in runtime.get_scheme_codes():
+        with suppress(WorkflowError):  # a scheme that cannot be read is told of where it is used
+            if missing := runtime._parts.engine.unbound(runtime.get_scheme(code).key):
+                names = ", ".join(map(repr, missing))
+                yield f"this server has no {names}, which scheme {code!r} needs, and leaves its processes to others; name the program with --app or --plugins"
 
 
 class _Until:

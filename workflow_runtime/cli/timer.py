@@ -9,7 +9,7 @@ import click
 from workflow_runtime.cli.naming import noun
 from workflow_runtime.cli.options import Call, verb
 from workflow_runtime.cli.orders import login_name, signature_options
-from workflow_runtime.cli.output import Table, card
+from workflow_runtime.cli.output import Table, card, say
 from workflow_runtime.cli.selecting import resolve, when
 
 F = TypeVar("F")
@@ -52,7 +52,7 @@ def _signed(command: Any) -> Any:
 )
 @click.argument("id")
 @click.argument("name")
-@click.option("--at", required=True, metavar="TIME|INTERVAL", help="A time with its zone, or an interval from now.")
+@click.option("--at", required=True, metavar="TIME|INTERVAL", help="A time with its zone, an interval from now such as 2h, or now.")
 @_signed
 def set_(call: Call, id: str, name: str, at: str, actor: str | None, reason: str) -> None:
     """Set when a timer falls due."""
@@ -66,14 +66,15 @@ def set_(call: Call, id: str, name: str, at: str, actor: str | None, reason: str
 @verb(
     timer,
     "fire",
-    "wfr timer fire 7f3a21 review_late --reason INC-77 --app shop:runtime",
+    "wfr timer fire 7f3a21 review_late --reason INC-77",
     "wfr timer fire 7f3a21 review_late --actor anna --reason 'no need to wait'",
 )
 @click.argument("id")
 @click.argument("name")
 @_signed
 def fire(call: Call, id: str, name: str, actor: str | None, reason: str) -> None:
-    """Fire a timer now, even if it is not yet due. Starts a server."""
-    with call.server() as runtime:
+    """Make a timer due now, whenever it was due; a server fires it, this one command does not."""
+    with call.client() as runtime:
         process = runtime.fire_timer(resolve(runtime, id), name, actor=actor or login_name(), reason=reason)
-    card(process, {"process": process.id, "status": process.status, "activity": process.activity}, call.output, id=process.id)
+    card(process, {"process": process.id, "timer": f"{name} is due now", "status": process.status, "activity": process.activity}, call.output, id=process.id)
+    say("a server that runs fires it at once, else the next one that starts")

@@ -7,6 +7,7 @@ into a change sets ``last_seq`` to it. Only MOVED rows change the activity.
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import UUID
 
 from workflow_runtime.core.process import EntryKind, ErrorInfo, HistoryEntry, Process, ProcessStatus, Trigger, TriggerKind, Walk
 from workflow_runtime.core.scheme_elements import Activity, Transition
@@ -79,4 +80,23 @@ def moved(before: Process, after: Process, walk: Walk, transition: Transition | 
         server=server,
         started_at=walk.started_at,
         is_final=activity.is_final,
+    )
+
+
+def unreadable(process_id: UUID, seq: int, activity: str, state: str, error: ErrorInfo, *, server: str | None, now: datetime) -> HistoryEntry:
+    """The row of a process that went to Error because it cannot be read: there is none to make it from, only what is known of where it stood."""
+    return HistoryEntry(
+        process_id=process_id,
+        seq=seq,
+        kind=EntryKind.RECOVERED,
+        at=now,
+        from_activity=activity,
+        to_activity=activity,
+        from_state=state,
+        to_state=state,
+        status=ProcessStatus.ERROR,
+        trigger=Trigger(TriggerKind.RECOVERY, "default"),
+        reason="what is stored of it cannot be read",
+        server=server,
+        error=error,
     )

@@ -13,7 +13,8 @@ identity            in whose history this identity acted, for itself or for anot
 tenant_id           of this tenant
 parent_id           that is a child of this process
 updated_before      not touched since: a time (``2031-12-24T08:00:00Z``) or an age (``1h``, ``2d 12h``)
-parameters.NAME     whose parameter has exactly this value: JSON, or a text where it is no JSON
+parameters.NAME     whose parameter has exactly this value: JSON, or a text where it is no JSON;
+                    numbers are one kind: 8 also finds 8.0 and the decimal 8.00
 text                in whose scheme, activity, state, parameters or last error this text occurs
 ==================  =======================================================================
 
@@ -27,6 +28,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any, NoReturn
 from uuid import UUID
@@ -186,7 +188,8 @@ def _parameters(given: Any) -> Parameters:
 
 def _json_or_text(value: str) -> Any:
     try:
-        return plain_json(value)
+        found = plain_json(value)
+        return Decimal(value) if isinstance(found, float) else found  # with all its digits
     except ParameterError:
         return value
 

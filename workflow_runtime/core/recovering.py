@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from uuid import UUID
 
 from workflow_runtime.core import entries, rules
 from workflow_runtime.core.frozen import FrozenDict
@@ -28,7 +27,6 @@ from workflow_runtime.core.process import (
     ChangeKind,
     Decision,
     EntryKind,
-    ErrorInfo,
     HistoryEntry,
     Parameters,
     Process,
@@ -256,25 +254,6 @@ def _entry(after: Process, record: Decision, owner: str, now: datetime, *, kind:
     if kind is EntryKind.RECOVERED and after.walk is not None:
         actor, reason = actor or after.walk.actor, reason or after.walk.reason or ""
     return entries.note(after, kind, now=now, server=owner, trigger=trigger, actor=actor, reason=reason)
-
-
-def entry_of_damage(process_id: UUID, seq: int, activity: str, state: str, error: ErrorInfo, *, server: str | None, now: datetime) -> HistoryEntry:
-    """The history row of a process that cannot be read; activity and state are empty where they are not known."""
-    return HistoryEntry(
-        process_id=process_id,
-        seq=seq,
-        kind=EntryKind.RECOVERED,
-        at=now,
-        from_activity=activity,
-        to_activity=activity,
-        from_state=state,
-        to_state=state,
-        status=ProcessStatus.ERROR,
-        trigger=Trigger(TriggerKind.RECOVERY, DecisionKind.DEFAULT.value),
-        reason="what is stored of it cannot be read",
-        server=server,
-        error=error,
-    )
 
 
 def _with(values: Parameters, more: Parameters) -> Parameters:

@@ -188,10 +188,11 @@ class RecoveryReport:
     dead_servers: Mapping[str, datetime] = field(default_factory=dict)  #: id -> last beat
     owned: int = 0
     decided: int = 0
-    skipped: int = 0  #: another server was first
+    skipped: int = 0  #: another server was first, or must decide: this one lacks what the scheme needs
     by_decision: Mapping[str, int] = field(default_factory=dict)
     noticed_at: datetime | None = None
     adopted_at: datetime | None = None
     first_progress_at: datetime | None = None
     ended_at: datetime | None = None
     decisions: tuple[Decision, ...] = ()
+    notes: tuple[str, ...] = ()  #: what was left to other servers and why; told to the caller, not stored

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -33,7 +34,7 @@ class Desk:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.panel = Panel(engine.catalogue.restorers, timeout=engine.settings.restorer_timeout, limits=engine.settings.limits)
-        self.set_aside: dict[SchemeKey, list[str]] = {}  #: versions that cannot be executed here, and what is missing
+        self.set_aside: Counter[SchemeKey] = Counter()  #: orphans of versions that cannot be executed here
 
     @cached_property
     def servers(self) -> dict[str, Server]:
@@ -92,9 +93,18 @@ class Desk:
 
     def _is_foreign(self, process: Process) -> bool:
         """Whether this server lacks what the version needs: then it leaves it to others. A client only tells."""
-        if missing := self.engine.unbound(process.key):
-            self.set_aside[process.key] = missing
-        return bool(missing) and not isinstance(self.engine.presence, Bystander)
+        if missing := bool(self.engine.unbound(process.key)):
+            self.set_aside[process.key] += 1
+        return missing and not isinstance(self.engine.presence, Bystander)
+
+    def notes(self) -> tuple[str, ...]:
+        """One for each version that was met and cannot be executed here."""
+        return tuple(self.note(key) for key in self.set_aside)
+
+    def note(self, key: SchemeKey) -> str:
+        names, number = ", ".join(map(repr, self.engine.unbound(key))), self.set_aside[key]
+        left = "1 process is" if number == 1 else f"{number} processes are"
+        return f"this program has no {names}, which scheme {key.code!r} needs: {left} left to a server that has"
 
     def _case(self, process: Process, rows: tuple[Timer, ...]) -> Case:
         names = frozenset(timer.name for timer in rows if timer.kind is TimerKind.TIMER)

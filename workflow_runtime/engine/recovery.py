@@ -31,6 +31,7 @@ from workflow_runtime.core.frozen import FrozenDict
 from workflow_runtime.core.process import Change, Decision, Process
 from workflow_runtime.core.recovering import Case, Ruling
 from workflow_runtime.core.restoring import RecoveryPlan, RecoveryReport
+from workflow_runtime.core.scheme_words import SchemeKey
 from workflow_runtime.engine.asking import message_of
 from workflow_runtime.engine.desk import Desk, Item, damaged, id_of
 from workflow_runtime.engine.engine import Engine
@@ -81,13 +82,14 @@ class Tally:
         return replace(
             self.report,
             dead_servers=FrozenDict(dead),
-            owned=self.owned,
+            owned=self.owned + self.desk.set_aside.total(),
             decided=self.decisions.total(),
-            skipped=self.skipped,
+            skipped=self.skipped + self.desk.set_aside.total(),
             by_decision=FrozenDict(self.decisions),
             adopted_at=self.adopted_at,
             first_progress_at=self.first_progress_at,
             ended_at=ended_at,
+            notes=self.desk.notes(),
         )
 
 
@@ -102,6 +104,7 @@ class Recovery:
         self._last: RecoveryReport | None = None  #: of the pass that was closed last
         self._closed = 0  #: passes so far
         self._working = 0  #: recovered processes that workers have in hand
+        self._warned: set[SchemeKey] = set()  #: versions that were met and cannot be executed here
 
     # ------------------------------------------------------------------ the pass
 
@@ -113,19 +116,20 @@ class Recovery:
         """
         if self._is_waited_for():
             return self.begin(cause)
-        closed_before = self._closed
-        tally = self._sort(cause)
+        closed_before, desk = self._closed, Desk(self.engine)
+        tally = self._sort(cause, desk)
         with self._changed:
             joined = set(self._open)
         report = self._decide_all(tally) if tally else None
         with self._changed:
             self._changed.wait_for(lambda: joined.isdisjoint(self._open))
-            return report or (self._last if self._closed > closed_before else None)
+            return report or (self._last if self._closed > closed_before else None) or self._left_alone(cause, desk)
 
     def begin(self, cause: str) -> RecoveryReport | None:
         """As ``run``, but what waits for listeners, workers or restorers is done in the background; the report as far as it goes."""
-        if (tally := self._sort(cause)) is None:
-            return None
+        desk = Desk(self.engine)
+        if (tally := self._sort(cause, desk)) is None:
+            return self._left_alone(cause, desk)
         report = tally.result(None)
         threading.Thread(target=self._decide_behind, args=(tally,), name="workflow-runtime-recovery", daemon=True).start()
         return report
@@ -154,24 +158,36 @@ class Recovery:
         with self._changed:
             return self.workers.am_one or threading.get_ident() in self._open.values()
 
-    def _sort(self, cause: str) -> Tally | None:
+    def _left_alone(self, cause: str, desk: Desk) -> RecoveryReport | None:
+        """Where all that was found is for other servers. Told and never recorded: each sweep finds it again."""
+        if not (number := desk.set_aside.total()):
+            return None
+        return RecoveryReport(id="", cause=cause, server=self.engine.me, owned=number, skipped=number, notes=desk.notes())
+
+    def _sort(self, cause: str, desk: Desk) -> Tally | None:
         """Reads the orphans, writes the verdicts that nobody is asked about and registers the others as work in hand."""
         if not self.engine.presence.may_execute():
             return None
         tally: Tally | None = None
         try:
             with self._sorting:
-                desk = Desk(self.engine)
                 for page in desk.pages():
                     tally = tally or self._begin(cause, desk)
                     tally.found(page)
                     self._sort_page(page, tally)
+                self._warn(desk)
         except BaseException:
             if tally is not None:
                 self._give_up(tally)
                 self._tell_all(tally)
             raise
         return tally
+
+    def _warn(self, desk: Desk) -> None:
+        """Once for each version, however often it is met."""
+        for key in desk.set_aside.keys() - self._warned:
+            self._warned.add(key)
+            log.warning("%s", desk.note(key))
 
     def _begin(self, cause: str, desk: Desk) -> Tally:
         report = RecoveryReport(id=self.engine.new_id(), cause=cause, server=self.engine.me, noticed_at=self.engine.now())
@@ -234,6 +250,7 @@ class Recovery:
             tally.asked.reverse()
             while tally.asked and not self.engine.draining:
                 self._decide(tally.asked.pop(), tally)
+                self._tell_all(tally)
             return self._close(tally)
         finally:
             self._give_up(tally)
@@ -275,8 +292,11 @@ class Recovery:
         outcome, _ = self.engine.apply(change)
         if not tally.written(record, outcome):
             return None
-        self._tell(change, record)
-        return change.result if change.after is not None and change.after.owner is not None else None
+        tally.untold.append((change, record))
+        if change.after is None or change.after.owner is None:
+            return None
+        self._tell_all(tally)  # before the work begins; of what rests when nothing is kept for it any more
+        return change.result
 
     def _hand_over(self, process: Process, place: Place) -> bool:
         self._count_work(1)
@@ -306,13 +326,11 @@ class Recovery:
         return recovering.carry_out(case, ruling, record, walk_id=self.engine.new_id(), owner=self.engine.me, now=now), record
 
     def _tell_all(self, tally: Tally) -> None:
-        for change, record in tally.untold:
-            self._tell(change, record)
-
-    def _tell(self, change: Change, record: Decision) -> None:
-        self.engine.tell(change)
-        process = change.result if change.after is not None else change.before
-        self.engine.notify("process_recovered", process=process, decision=record)
+        untold, tally.untold = tally.untold, []
+        for change, record in untold:
+            self.engine.tell(change)
+            process = change.result if change.after is not None else change.before
+            self.engine.notify("process_recovered", process=process, decision=record)
 
     def _close(self, tally: Tally) -> RecoveryReport:
         report = tally.result(self.engine.now())
@@ -342,5 +360,4 @@ def plan(engine: Engine) -> RecoveryPlan:
     planned = [decision for page in desk.pages() for item in page if (decision := desk.planned(item)) is not None]
     asks_nobody = planned and not engine.catalogue.restorers
     notes = ["this program has no restorers of its own: a server with plugins may decide otherwise"] if asks_nobody else []
-    notes += [f"this program has no {', '.join(map(repr, names))}, which scheme {key.code!r} needs" for key, names in desk.set_aside.items()]
-    return RecoveryPlan(decisions=tuple(planned), notes=tuple(notes))
+    return RecoveryPlan(decisions=tuple(planned), notes=(*notes, *desk.notes()))

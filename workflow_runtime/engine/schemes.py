@@ -72,16 +72,19 @@ class SchemeCache:
                 self._kept.move_to_end(key)
                 return self._kept[key]
         try:
-            return self.put(self.load(key))
+            return self._keep(key, Compiled.of(self.load(key)))
         except (SchemeNotFound, SchemeError, StoreError):
             raise
         except Exception as error:
             raise SchemeError(f"the scheme {key.code!r} in version {key.version[:12]} cannot be read: {error}") from error
 
     def put(self, scheme: Scheme) -> Compiled:
-        compiled = Compiled.of(scheme)
+        return self._keep(scheme.key, Compiled.of(scheme))
+
+    def _keep(self, key: SchemeKey, compiled: Compiled) -> Compiled:
+        """Under the key it was stored with: a later release may compute another digest for an old text."""
         with self._lock:
-            kept = self._kept.setdefault(scheme.key, compiled)
+            kept = self._kept.setdefault(key, compiled)
             while len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
             return kept

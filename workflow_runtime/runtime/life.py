@@ -27,6 +27,7 @@ from workflow_runtime.core.scheme_words import SchemeKey
 from workflow_runtime.core.unsupported import unsupported
 from workflow_runtime.engine.bystander import Bystander
 from workflow_runtime.engine.calling import Caller
+from workflow_runtime.engine.clock import SystemClock
 from workflow_runtime.engine.clockwork import Clockwork
 from workflow_runtime.engine.cron import cron_next
 from workflow_runtime.engine.engine import Engine
@@ -37,7 +38,7 @@ from workflow_runtime.engine.recovery import Recovery
 from workflow_runtime.engine.schemes import SchemeCache
 from workflow_runtime.engine.timers import TimerLoop
 from workflow_runtime.engine.workers import Workers
-from workflow_runtime.errors import ClientCannotExecute, Problem, RuntimeNotStarted, SchemeError, SchemeNotFound
+from workflow_runtime.errors import ClientCannotExecute, Problem, RuntimeNotStarted, SchemeError, SchemeNotFound, SettingsError
 from workflow_runtime.plugin_loading import PluginRecord, Plugins
 from workflow_runtime.runtime.build import Builder
 from workflow_runtime.runtime.sources import TEXTS, Loaded, SchemeSource, load
@@ -48,6 +49,10 @@ from workflow_runtime.version import VERSION
 
 log = logging.getLogger("workflow_runtime.runtime")
 
+NO_TAKEOVER = (
+    "as_multi_server() needs the takeover between living servers, which this release does not have: "
+    "use as_single_server(), and as_client() in further processes"
+)
 MEMORY = ("sqlite:///:memory:", "sqlite://")
 
 
@@ -82,6 +87,8 @@ class Life(Builder):
         """
         if self._started is not None and self._started.pid == os.getpid():
             return self
+        if self._mode == "multi":
+            raise SettingsError(NO_TAKEOVER, setting="mode", value=self._mode)
         settings = Settings.build(os.environ, url=self._url, **self._given)
         catalogue = self._gather()
         store = self._open_store(settings)
@@ -291,7 +298,9 @@ class Life(Builder):
         if url in MEMORY:
             self._folder = tempfile.mkdtemp(prefix="workflow-runtime-")
             url = f"sqlite:///{self._folder}/workflow.db"
-        return Store.open(url, clock=self._clock.now, new_token=new_token, synchronous=settings.sqlite_synchronous)
+        own_time = isinstance(self._clock, SystemClock)  # then a server database's clock counts, aged by ours; else the clock that was given
+        monotonic = self._clock.monotonic if own_time else None
+        return Store.open(url, clock=self._clock.now, new_token=new_token, monotonic=monotonic, synchronous=settings.sqlite_synchronous)
 
     def _remove_folder(self) -> None:
         if self._folder is not None:

@@ -27,7 +27,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from workflow_runtime.core import recovering
+from workflow_runtime.core import entries
 from workflow_runtime.core.process import CancelRequest, Change, ChangeKind, Decision, ErrorInfo, ProcessStatus
 from workflow_runtime.errors import ProcessAlreadyExists
 from workflow_runtime.store import followers, records, rows, tables
@@ -225,7 +225,7 @@ def mark_unreadable(transaction: Transaction, row: rows.UnreadableRow, me: str |
         return False
     transaction.run(followers.DROP_RESERVED, {"process_id": row.id})
     if seq is not None:
-        entry = recovering.entry_of_damage(UUID(row.id), seq, row.activity, row.state, error, server=me, now=rows.moment(now))
+        entry = entries.unreadable(UUID(row.id), seq, row.activity, row.state, error, server=me, now=rows.moment(now))
         transaction.run(followers.INSERT_HISTORY, records.history_values(entry))
     if decision is not None:
         transaction.run(followers.INSERT_DECISION, records.decision_values(decision))

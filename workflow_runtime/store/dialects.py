@@ -284,6 +284,10 @@ class Dialect(ABC):
         """A condition: the process has this parameter with exactly this value, by type too."""
 
     @abstractmethod
+    def has_parameter_like(self, name: str, pattern: str) -> sa.ColumnElement[bool]:
+        """A condition: the JSON text of this parameter, with or without blanks after ``:`` and ``,``, matches the regular expression."""
+
+    @abstractmethod
     def has_table(self, transaction: Transaction, name: str) -> bool: ...
 
     # -- time: see clock.py --

@@ -1,13 +1,19 @@
-"""A ``ProcessFilter`` as conditions of a SELECT. Every value is bound; LIKE patterns are escaped."""
+"""A ``ProcessFilter`` as conditions of a SELECT. Every value is bound; LIKE patterns are escaped.
+
+Law: a parameter is compared with its type, except that numbers are one kind: 8, 8.0 and the decimals 8, 8.00 and
+8E+0 are one number. A float counts as the number that its text is, so that 0.1 is a tenth.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 
 from workflow_runtime.core.filters import ProcessFilter
-from workflow_runtime.core.values import encode
+from workflow_runtime.core.values import INT_RANGE, encode
 from workflow_runtime.store import rows, tables
 from workflow_runtime.store.dialects import Dialect
 
@@ -30,7 +36,43 @@ def conditions(filter: ProcessFilter, dialect: Dialect) -> Conditions:
         found.append(_acted(filter.identity))
     if filter.text is not None:
         found.append(sa.or_(*(column.icontains(_as_stored(column, filter.text), autoescape=True) for column in _SEARCHED)))
-    return found + [dialect.has_parameter(name, value) for name, value in filter.parameters.items()]
+    return found + [_has_parameter(dialect, name, value) for name, value in filter.parameters.items()]
+
+
+def _has_parameter(dialect: Dialect, name: str, value: Any) -> sa.ColumnElement[bool]:
+    if type(value) not in (int, float, Decimal):
+        return dialect.has_parameter(name, value)
+    number = value if isinstance(value, Decimal) else Decimal(repr(value))
+    exactly = (dialect.has_parameter(name, same) for same in _not_decimal(number))
+    return sa.or_(dialect.has_parameter_like(name, rf'^\{{"[$]": ?\["decimal", ?"{decimal_pattern(number)}"\]\}}$'), *exactly)
+
+
+def _not_decimal(number: Decimal) -> Iterator[int | float]:
+    """The same number as int and as float, where there is one."""
+    if number.adjusted() < 19 and number == number.to_integral_value() and int(number) in INT_RANGE:
+        yield int(number)
+    near = float(number)
+    if near not in (_INFINITE, -_INFINITE) and Decimal(repr(near)) == number:
+        yield from (near,) if near else (0.0, -0.0)
+
+
+_INFINITE = float("inf")
+
+
+def decimal_pattern(number: Decimal) -> str:
+    """A regular expression for what ``str`` makes of every decimal of this value, and for nothing else: plain or with an exponent."""
+    if not number:
+        return r"-?0(\.0+)?(E[+-]?[0-9]+)?"
+    sign, digits, _ = number.as_tuple()
+    kept = "".join(map(str, digits)).strip("0")
+    mantissa = kept[0] + (f".{kept[1:]}" if kept[1:] else "")
+    plain = format(Decimal((0, tuple(map(int, kept)), number.adjusted() - len(kept) + 1)), "f")
+    return f"{'-' * sign}({_with_zeros(plain)}|{_with_zeros(mantissa)}E[+]?{number.adjusted()})"
+
+
+def _with_zeros(text: str) -> str:
+    whole, _, fraction = text.partition(".")
+    return rf"{whole}\.{fraction}0*" if fraction else rf"{whole}(\.0+)?"
 
 
 def _acted(identity: str) -> sa.ColumnElement[bool]:

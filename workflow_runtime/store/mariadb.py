@@ -132,12 +132,11 @@ class MariaDb(Networked, Portable):
         return self._locking[statement]
 
     def has_parameter(self, name: str, value: Any) -> sa.ColumnElement[bool]:
-        """Compared as the text of the JSON: as a value 1 would equal 1.0. A row without JSON has no parameters."""
-        stored = sa.case((sa.func.json_valid(_process.c.parameters) == 1, _process.c.parameters), else_="{}")
-        tagged = sa.func.json_extract(stored, '$."$"').is_not(None)  # a parameter named $ makes all of them a tagged dict, see core.values
-        key = json.dumps(name, ensure_ascii=False)
-        found = sa.case((tagged, sa.func.json_extract(stored, f'$."$"[1].{key}')), else_=sa.func.json_extract(stored, f"$.{key}"))
-        return _as_bytes(found) == _as_bytes(sa.func.json_extract(f"[{encode(value)}]", "$[0]"))
+        """Compared as the text of the JSON: as a value 1 would equal 1.0."""
+        return _as_bytes(_parameter(name)) == _as_bytes(sa.func.json_extract(f"[{encode(value)}]", "$[0]"))
+
+    def has_parameter_like(self, name: str, pattern: str) -> sa.ColumnElement[bool]:
+        return sa.cast(_parameter(name), mysql.CHAR()).regexp_match(pattern)
 
     def has_table(self, transaction: Transaction, name: str) -> bool:
         return transaction.row(_HAS_TABLE, {"name": name}) is not None
@@ -153,6 +152,14 @@ class MariaDb(Networked, Portable):
         """PyMySQL's own text is the repr of a pair."""
         text = cause.args[1] if isinstance(cause, pymysql.Error) and len(cause.args) > 1 else None
         return str(text) if text else super().words_of(cause)
+
+
+def _parameter(name: str) -> sa.ColumnElement[Any]:
+    """The JSON of one parameter. A row without JSON has no parameters."""
+    stored = sa.case((sa.func.json_valid(_process.c.parameters) == 1, _process.c.parameters), else_="{}")
+    tagged = sa.func.json_extract(stored, '$."$"').is_not(None)  # a parameter named $ makes all of them a tagged dict, see core.values
+    key = json.dumps(name, ensure_ascii=False)
+    return sa.case((tagged, sa.func.json_extract(stored, f'$."$"[1].{key}')), else_=sa.func.json_extract(stored, f"$.{key}"))
 
 
 def _as_bytes(element: Any) -> sa.ColumnElement[bytes]:

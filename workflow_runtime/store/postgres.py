@@ -169,6 +169,9 @@ class Postgres(Networked):
         stored = sa.func.wf_parameter(tables.process.c.parameters, name, type_=sa.Text())
         return stored == sa.cast(sa.cast(encode(value), JSONB), sa.Text)
 
+    def has_parameter_like(self, name: str, pattern: str) -> sa.ColumnElement[bool]:
+        return sa.func.wf_parameter(tables.process.c.parameters, name, type_=sa.Text()).regexp_match(pattern)
+
     def has_table(self, transaction: Transaction, name: str) -> bool:
         found = transaction.row(_HAS_TABLE, {"name": name})
         return bool(found and found[0])

@@ -140,15 +140,24 @@ class Sqlite(Portable):
             driver.text_factory = str
 
     def has_parameter(self, name: str, value: Any) -> sa.ColumnElement[bool]:
-        """By json_each, because older versions look up a path without undoing escapes; a row without JSON has no parameters."""
-        stored = sa.case((sa.func.json_valid(tables.process.c.parameters) == 1, tables.process.c.parameters), else_=rows.NO_PARAMETERS)
-        tagged = sa.func.json_type(stored, '$."$"').is_not(None)  # a parameter named $ makes all of them a tagged dict, see core.values
-        each = sa.func.json_each(stored, sa.case((tagged, '$."$"[1]'), else_="$")).table_valued("key", "type", "value")
+        each = self._each_parameter()
         wanted = encode(value)
         equal = each.c.type == sa.func.json_type(wanted)
         if value is not None:  # NULL equals nothing
             equal = sa.and_(equal, each.c.value == sa.func.json_extract(wanted, "$"))
         return sa.select(sa.literal_column("1")).select_from(each).where(each.c.key == name, equal).exists()
+
+    def has_parameter_like(self, name: str, pattern: str) -> sa.ColumnElement[bool]:
+        """Of the object and no text that looks like one. The function behind REGEXP comes with SQLAlchemy."""
+        each = self._each_parameter()
+        like = sa.and_(each.c.type == "object", each.c.value.regexp_match(pattern))
+        return sa.select(sa.literal_column("1")).select_from(each).where(each.c.key == name, like).exists()
+
+    def _each_parameter(self) -> sa.TableValuedAlias:
+        """By json_each, because older versions look up a path without undoing escapes; a row without JSON has no parameters."""
+        stored = sa.case((sa.func.json_valid(tables.process.c.parameters) == 1, tables.process.c.parameters), else_=rows.NO_PARAMETERS)
+        tagged = sa.func.json_type(stored, '$."$"').is_not(None)  # a parameter named $ makes all of them a tagged dict, see core.values
+        return sa.func.json_each(stored, sa.case((tagged, '$."$"[1]'), else_="$")).table_valued("key", "type", "value")
 
     def has_table(self, transaction: Transaction, name: str) -> bool:
         return transaction.row(_HAS_TABLE, {"name": name}) is not None

@@ -81,7 +81,7 @@ def words(enum: type[StrEnum]) -> Kind:
         try:
             return enum(text.strip()).name.lower()
         except ValueError:
-            raise Unfit(", ".join(enum), near(text, enum, cutoff=0.4)) from None
+            raise Unfit(", ".join(enum), near(text, [word.value for word in enum], cutoff=0.4)) from None
 
     return Kind(read, lambda word: enum[word.upper()].value)
 
