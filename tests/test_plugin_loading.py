@@ -84,6 +84,16 @@ def test_a_file_without_hooks_only_offers_classes(folder: Path) -> None:
     assert errors(loaded(folder)) == {"classes": ""}
 
 
+def test_a_forgotten_mark_is_told_with_its_line(folder: Path) -> None:
+    hooks = "def register_actions():\n    return {}\n"
+    file = write(folder / "forgot.py", f"from workflow_runtime.hooks import hookimpl\n{hooks}")
+    write(folder / "marked.py", f"from workflow_runtime.hooks import hookimpl\n@hookimpl\n{hooks}")
+    reported = errors(loaded(folder))
+    assert reported == {"forgot": f"register_actions() has the name of a hook and no mark; did you forget @hookimpl? ({file}:2)", "marked": ""}
+    with pytest.raises(PluginError, match="did you forget @hookimpl"):
+        loaded(file)
+
+
 def test_the_attribute_plugin_is_the_plugin(folder: Path) -> None:
     text = """
     from workflow_runtime.hooks import hookimpl

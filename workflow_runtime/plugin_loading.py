@@ -49,6 +49,8 @@ __all__ = ["Found", "PluginRecord", "Plugins", "broke_at", "find", "loader_of", 
 BUILT_IN = "workflow_runtime.plugins"  #: the package of this project's own plugins
 
 log = logging.getLogger(__name__)
+_MARK = f"{PROJECT}_impl"  #: what @hookimpl leaves on a function
+_KNOWN = tuple(name for name in vars(HookSpecs) if not name.startswith("_"))
 
 _numbers = itertools.count(1)  # a name is never used twice, whichever runtime asks
 
@@ -225,7 +227,7 @@ class Plugins:
         own = name or str(getattr(plugin, "__name__", type(plugin).__name__))
         taken = sum(record.name.partition("#")[0] == own for record in self._records.values() if record.level is Level.RUNTIME)
         own = f"{own}#{taken + 1}" if taken else own
-        self._add(PluginRecord(name=own, origin=f"{GIVEN}: {own}", level=Level.RUNTIME), lambda: plugin, named=True)
+        self._add(PluginRecord(name=own, origin=f"{GIVEN}: {own}", level=Level.RUNTIME), lambda: _with_hooks(plugin), named=True)
 
     def add_folder(self, path: str | os.PathLike[str]) -> None:
         """Every plugin of a folder; a broken one is reported. A single file may be named too: then it may not be broken."""
@@ -317,7 +319,7 @@ class Plugins:
         plugin = getattr(loaded, "plugin", loaded)
         if isinstance(plugin, type):
             raise PluginError(f"{plugin.__name__} is a class; expected an object: {plugin.__name__}(...)")
-        _require_hooks(plugin)
+        _refuse_unmarked(plugin)
         self._order.clear()
         self._manager.register(plugin, key)
         hooks = sorted((hook for hook in vars(self._manager.hook).values() if _of(hook, key)), key=lambda hook: hook.name)
@@ -354,19 +356,26 @@ class Plugins:
 
 
 def _names(given: str | Collection[str]) -> frozenset[str]:
-    listed = given.split(",") if isinstance(given, str) else given
-    return frozenset(name.strip() for name in listed if name.strip())
+    return frozenset(name.strip() for name in (given.split(",") if isinstance(given, str) else given) if name.strip())
 
 
 def _of_folder(found: Found) -> PluginRecord:
     return PluginRecord(name=found.name, origin=f"plugins folder: {found.file}", level=Level.FOLDER, file=str(found.file))
 
 
-def _require_hooks(plugin: object) -> None:
-    """Without one it would be in use and do nothing, and nobody would know why."""
-    if not any(hasattr(inspect.getattr_static(plugin, name), f"{PROJECT}_impl") for name in dir(plugin)):
-        what = f"the module {plugin.__name__}" if isinstance(plugin, ModuleType) else repr(plugin)
-        raise PluginError(f"{what} has no hooks; did you forget @hookimpl above its functions?")
+def _with_hooks(plugin: object) -> object:
+    offered = getattr(plugin, "plugin", plugin)
+    if not isinstance(offered, type) and not any(hasattr(inspect.getattr_static(offered, name), _MARK) for name in dir(offered)):
+        raise PluginError(f"{plugin!r} has no hook; mark its functions with @hookimpl")
+    return plugin
+
+
+def _refuse_unmarked(plugin: object) -> None:
+    """A function that is named like a hook and not marked would never be called, and nobody would know why."""
+    for name in _KNOWN:
+        function = inspect.getattr_static(plugin, name, None)
+        if inspect.isfunction(function) and not hasattr(function, _MARK):
+            raise PluginError(f"{name}() has the name of a hook and no mark; did you forget @hookimpl?", hook=name, line=function.__code__.co_firstlineno)
 
 
 def _of(hook: pluggy.HookCaller, key: str) -> list[pluggy.HookImpl]:
@@ -386,7 +395,6 @@ def _check_hook(hook: pluggy.HookCaller, found: list[pluggy.HookImpl]) -> None:
     for function in (implementation.function for implementation in found if not (implementation.optionalhook and not hook.has_spec())):
         line = getattr(getattr(function, "__code__", None), "co_firstlineno", 0)
         if not hook.has_spec():
-            known = (name for name in vars(HookSpecs) if not name.startswith("_"))
-            raise PluginError(f"there is no hook {hook.name!r}{did_you_mean(hook.name, known)}", hook=hook.name, line=line)
+            raise PluginError(f"there is no hook {hook.name!r}{did_you_mean(hook.name, _KNOWN)}", hook=hook.name, line=line)
         if inspect.iscoroutinefunction(function):
             raise PluginError(f"the hook {hook.name!r} is async, but hooks are called synchronously; write it with def", hook=hook.name, line=line)

@@ -186,16 +186,20 @@ def test_a_shutdown_waits_until_the_report_of_a_pass_is_written(tmp_path: Path) 
     listener, inside = Listener("process_recovered"), threading.Event()
     runtime = WorkflowRuntime(home.url).with_plugin(listener).with_actions({name: lambda ctx, parameter: None for name in ACTIONS})
 
+    left_behind: list[bool] = []
+
     def hear(process: Any) -> None:
         inside.set()
         until(lambda: engine.draining)
         with suppress(AssertionError):
-            until(lambda: runtime._started is None, seconds=1)
+            until(lambda: runtime._started is None, seconds=0.5)
+        left_behind.append(runtime._started is None)
 
     listener.hear = hear
     with runtime:
         engine = runtime._parts.engine
         assert inside.wait(20)
+    assert left_behind == [False]
     with WorkflowRuntime(home.url).as_client() as client:
         [report] = client.get_recoveries()
         assert (report.decided, report.ended_at is not None) == (1, True)

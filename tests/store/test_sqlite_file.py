@@ -89,15 +89,19 @@ def test_a_relative_path_means_the_folder_at_opening(opened: Open, tmp_path: Pat
 def test_a_file_that_is_no_database_is_unavailable(opened: Open, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.db").write_bytes(content)
     store = opened(f"sqlite:///{tmp_path}/a.db")
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailable, match="is no SQLite database or is damaged: name another") as raised:
         store.upgrade()
+    assert f"the file {tmp_path / 'a.db'} " in raised.value.message
+    assert "repeat the call" not in raised.value.message
     assert (tmp_path / "a.db").read_bytes() == content
     store.close()
 
 
 def test_a_folder_that_is_missing_is_unavailable(opened: Open, tmp_path: Path) -> None:
-    with pytest.raises(StoreUnavailable, match="unable to open"):
+    with pytest.raises(StoreUnavailable, match="unable to open") as raised:
         opened(f"sqlite:///{tmp_path}/nowhere/a.db").upgrade()
+    assert f"see to it that the folder {tmp_path / 'nowhere'} exists" in raised.value.message
+    assert "repeat the call" not in raised.value.message
 
 
 def test_a_closed_store_opens_again_with_the_next_call(opened: Open, tmp_path: Path) -> None:

@@ -96,6 +96,8 @@ def list_(call: Call, where: str | None, limit: int | None) -> None:
     - updated_before=1h (an age, or a time such as 2031-12-24T08:00:00Z)
     - parameters.Amount=100 (JSON, or a text where it is no JSON)
     - text="too late" (in its scheme, activity, state, parameters or last error)
+
+    Without --where: all processes.
     """
     filter = parsed(where)
     with call.client() as runtime:
@@ -174,12 +176,8 @@ def _card(runtime: WorkflowRuntime, process: Process, output: Output, *, result:
     value: dict[str, Any] = {**plain(process), "timers": plain(timers)}
     if result is not None:
         value = {**plain(result), "process": value}
-    lines = {
-        **_lines(process),
-        "executed by": _owner(runtime, process.owner),
-        "timers": ", ".join(f"{timer.name} at {shown(timer.due)}" for timer in timers),
-    }
-    card(value, lines, output, id=process.id)
+    told = {"timers": ", ".join(f"{timer.name} at {shown(timer.due)}" for timer in timers)}
+    card(value, _lines(process, _owner(runtime, process.owner)) | told, output, id=process.id)
 
 
 def _owner(runtime: WorkflowRuntime, owner: str | None) -> str:
@@ -192,7 +190,7 @@ def _owner(runtime: WorkflowRuntime, owner: str | None) -> str:
     return f"{server.name} on {server.host}, pid {server.pid} ({condition(server, datetime.now(UTC))}, {owner[:12]})"
 
 
-def _lines(process: Process) -> dict[str, Any]:
+def _lines(process: Process, owner: str) -> dict[str, Any]:
     error, walk, cancel = process.last_error, process.walk, process.cancel_requested
     return {
         "process": process.id,
@@ -201,7 +199,7 @@ def _lines(process: Process) -> dict[str, Any]:
         "activity": process.activity,
         "state": process.state,
         "on the way to": f"{walk.activity}, because of {walk.run.kind.value} {walk.run.name}".rstrip() if walk else "",
-        "executed by": "",
+        "executed by": owner,
         "cancel requested": f"by {cancel.actor}, because {cancel.reason}" if cancel else "",
         "waits until": process.waiting_until,
         "last error": f"{error.type}: {error.message}" if error else "",

@@ -73,7 +73,7 @@ def set_(call: Call, id: str, name: str, at: str, actor: str | None, reason: str
 @click.argument("name")
 @_signed
 def fire(call: Call, id: str, name: str, actor: str | None, reason: str) -> None:
-    """Make a timer due now, whenever it was due; a server fires it, this one command does not."""
+    """Make a timer due now: the server that runs fires it at once, else the next one that starts."""
     with call.client() as runtime:
         process = runtime.fire_timer(resolve(runtime, id), name, actor=actor or login_name(), reason=reason)
     card(process, {"process": process.id, "timer": f"{name} is due now", "status": process.status, "activity": process.activity}, call.output, id=process.id)

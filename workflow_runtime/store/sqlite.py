@@ -179,6 +179,9 @@ def _trouble(cause: Exception) -> Trouble:
 
 
 _BY_CODE = {
+    sqlite3.SQLITE_CANTOPEN: Trouble.CANNOT_OPEN,
+    sqlite3.SQLITE_NOTADB: Trouble.NO_DATABASE,
+    sqlite3.SQLITE_CORRUPT: Trouble.NO_DATABASE,
     sqlite3.SQLITE_FULL: Trouble.DISK_FULL,
     sqlite3.SQLITE_READONLY: Trouble.READ_ONLY,
     sqlite3.SQLITE_BUSY: Trouble.TIMEOUT,

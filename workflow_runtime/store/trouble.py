@@ -15,6 +15,9 @@ READ_ONLY     25006                    1290, 1792, 1836    StoreUnavailable
 DISK_FULL     53100                    3, 28, 1021, 1114   StoreUnavailable
 TIMEOUT       55P03, 57014, 25P03      1205, 1969, 3024    StoreUnavailable; 1205 ends only the statement, so
                                                            whoever sees an error rolls the transaction back
+NO_ENTRY      28..., 3D000             1044, 1045, 1049    StoreUnavailable: permanent; what to mend
+CANNOT_OPEN   (SQLite only)                                the same: the folder of the file
+NO_DATABASE   (SQLite only)                                the same: the file
 LOST          none, 08..., 57P0.       2006, 2013 ...      StoreUnavailable; the outcome of a commit is unknown
 OTHER         everything else          everything else     StoreUnavailable
 ============  =======================  ==================  ==================================================
@@ -28,6 +31,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from enum import StrEnum
+from pathlib import PurePath
 from typing import TypeVar
 
 from workflow_runtime.errors import ParameterError, StoreError, StoreUnavailable
@@ -56,6 +60,9 @@ class Trouble(StrEnum):
     READ_ONLY = "read_only"
     DISK_FULL = "disk_full"
     TIMEOUT = "timeout"
+    NO_ENTRY = "no_entry"
+    CANNOT_OPEN = "cannot_open"
+    NO_DATABASE = "no_database"
     LOST = "lost"
     OTHER = "other"
 
@@ -75,6 +82,8 @@ BY_SQLSTATE: dict[str, Trouble] = {
     "42703": Trouble.NO_TABLES,
     "42883": Trouble.NO_TABLES,  # our function
     "25006": Trouble.READ_ONLY,
+    "3D000": Trouble.NO_ENTRY,
+    "28": Trouble.NO_ENTRY,
     "25P03": Trouble.TIMEOUT,
     "53100": Trouble.DISK_FULL,
     "55P03": Trouble.TIMEOUT,
@@ -101,6 +110,9 @@ BY_NUMBER: dict[int, Trouble] = {
     1264: Trouble.OUT_OF_RANGE,
     1054: Trouble.NO_TABLES,
     1146: Trouble.NO_TABLES,
+    1044: Trouble.NO_ENTRY,
+    1045: Trouble.NO_ENTRY,
+    1049: Trouble.NO_ENTRY,
     1290: Trouble.READ_ONLY,
     1792: Trouble.READ_ONLY,
     1836: Trouble.READ_ONLY,
@@ -148,9 +160,21 @@ def meaning(trouble: Trouble, cause: str, place: str, *, committing: bool = Fals
     elif outcome == "unknown":
         message = f"the connection to {place} broke off during a commit: {cause}; whether it was stored is not known: read the process again"
     else:
-        message = f"the database {place} cannot be used: {cause}; repeat the call when it is back"
+        message = f"the database {place} cannot be used: {cause}; {_advice(trouble, place)}"
     kind = Contended if trouble is Trouble.CONTENDED else StoreUnavailable
     return kind(message, outcome=outcome, reason=trouble.value)
+
+
+def _advice(trouble: Trouble, place: str) -> str:
+    """What helps: a permanent cause is mended, all others pass by themselves."""
+    match trouble:
+        case Trouble.CANNOT_OPEN:
+            return f"see to it that the folder {PurePath(place).parent} exists and that this program may write there, or name another database"
+        case Trouble.NO_DATABASE:
+            return f"the file {place} is no SQLite database or is damaged: name another, or put a copy that is whole in its place"
+        case Trouble.NO_ENTRY:
+            return "see to it that the database exists, and that the user and password of the URL may use it"
+    return "repeat the call when it is back"
 
 
 _REFUSALS: dict[Trouble, Callable[[str], Exception]] = {
