@@ -7,7 +7,8 @@ import click
 from workflow_runtime.cli import operate
 from workflow_runtime.cli.db import db
 from workflow_runtime.cli.demo import demo
-from workflow_runtime.cli.naming import Nouns, examples
+from workflow_runtime.cli.naming import Nouns
+from workflow_runtime.cli.options import examples
 from workflow_runtime.cli.plugins import plugins
 from workflow_runtime.cli.recovery import recovery
 from workflow_runtime.cli.scheme import scheme

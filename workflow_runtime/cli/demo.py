@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from workflow_runtime.cli.demo_ledger import Counts, Ledger
-from workflow_runtime.cli.naming import DONE, FAILED, examples
+from workflow_runtime.cli.naming import DONE, FAILED
+from workflow_runtime.cli.options import examples
 from workflow_runtime.cli.output import aligned, printable
 
 if TYPE_CHECKING:

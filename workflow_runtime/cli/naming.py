@@ -1,4 +1,4 @@
-"""How commands are named and helped: nouns in singular or plural, aliases, examples, the exit codes."""
+"""How commands are named and helped: nouns in singular or plural, aliases, the exit codes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+
+from workflow_runtime.cli.options import COMMON_NAMES
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -21,8 +23,6 @@ class Nouns(click.Group):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            from workflow_runtime.cli.options import COMMON_NAMES
-
             if error.option_name not in COMMON_NAMES:
                 raise
             where = "wfr NOUN VERB" if ctx.parent is None else f"wfr {ctx.info_name} VERB"
@@ -43,11 +43,6 @@ class Nouns(click.Group):
 def _spellings(name: str) -> list[str]:
     singular = [name.removesuffix(ending) + put for ending, put in (("ies", "y"), ("es", ""), ("s", "")) if name.endswith(ending)]
     return [name, ALIASES.get(name, name), *singular]
-
-
-def examples(*lines: str) -> str:
-    """The end of a help text."""
-    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 def noun(name: str, help: str) -> Nouns:

@@ -24,8 +24,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from workflow_runtime.cli.naming import examples
-
 if TYPE_CHECKING:
     from workflow_runtime.runtime import WorkflowRuntime
 
@@ -125,6 +123,11 @@ _COMMON = (
 )
 
 COMMON_NAMES = frozenset(name for option in _COMMON for name in option.opts)
+
+
+def examples(*lines: str) -> str:
+    """The end of a help text."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 def verb(group: click.Group, name: str, *lines: str) -> Callable[[F], click.Command]:
