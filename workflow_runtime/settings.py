@@ -22,10 +22,10 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
-from difflib import get_close_matches
 from typing import Any, NoReturn, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from workflow_runtime.core.nearness import nearest
 from workflow_runtime.core.timing import seconds as interval_seconds
 from workflow_runtime.core.values import LIMITS, Limits, quoted
 from workflow_runtime.errors import SettingsError, TimerValueError
@@ -138,8 +138,8 @@ class Settings:
 def _refuse_unknown(names: Iterable[str], known: Iterable[str], prefix: str = "") -> None:
     for name in names:
         if name not in known:
-            close = get_close_matches(name, list(known), n=1)
-            suggestion = prefix + close[0] if close else ""
+            close = nearest(name, known)
+            suggestion = prefix + close if close else ""
             hint = f"did you mean {suggestion!r}?" if close else "the reference of settings lists them all"
             raise SettingsError(f"there is no setting {prefix + name!r}; {hint}", setting=prefix + name, suggestion=suggestion)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from workflow_runtime.core.frozen import EMPTY, FrozenDict
+from workflow_runtime.core.nearness import nearest
 from workflow_runtime.core.reading import document as doc
 from workflow_runtime.core.reading import spelling, xml_text
-from workflow_runtime.core.reading.findings import Findings, near, quoted
+from workflow_runtime.core.reading.findings import Findings, quoted
 from workflow_runtime.core.reading.limits import check_name
 from workflow_runtime.core.reading.neutral import Neutral, Path
 from workflow_runtime.core.scheme_elements import Recovery, Texts
@@ -46,7 +47,7 @@ class Building:
         for name in kept.keys() - set(known):
             keys = [spelling.yaml_key(attribute) for attribute in known]
             message = f"found {quoted(spelling.yaml_key(name))} in provenance, expected one of {', '.join(keys)}"
-            self.findings.error("unknown_key", message, self.place((*path, "provenance")), near(spelling.yaml_key(name), keys))
+            self.findings.error("unknown_key", message, self.place((*path, "provenance")), nearest(spelling.yaml_key(name), keys))
         return FrozenDict(kept) if kept else EMPTY
 
     def recovery(self, written: str | None, path: Path) -> Recovery | None:
@@ -56,7 +57,7 @@ class Building:
             return spelling.recovery(written)
         except ValueError:
             message = f"found the recovery {quoted(written)}, expected {', '.join(spelling.RECOVERIES)}"
-            self.findings.error("bad_value", message, self.place(path), near(written, spelling.RECOVERIES, cutoff=0.3))
+            self.findings.error("bad_value", message, self.place(path), nearest(written, spelling.RECOVERIES, cutoff=0.3))
             return None
 
     def words(self, items: list[str] | None, path: Path) -> tuple[str, ...]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import NoReturn
 
 from workflow_runtime.core.scheme_words import Place
@@ -17,14 +15,6 @@ def quoted(found: object) -> str:
     """A value as messages show it, cut so that a hostile text cannot fill a log."""
     text = repr(found[: LONGEST_QUOTE + 1]) if isinstance(found, str) else repr(found)
     return text if len(text) <= LONGEST_QUOTE else text[:LONGEST_QUOTE] + "..."
-
-
-def near(found: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
-    """The known name most like the one found, empty when none is."""
-    names = list(known)
-    lowered = {name.lower(): name for name in reversed(names)}
-    hits = get_close_matches(found[:LONGEST_QUOTE].lower(), lowered, n=1, cutoff=cutoff)
-    return lowered[hits[0]] if hits else ""
 
 
 class Findings:

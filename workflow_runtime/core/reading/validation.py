@@ -9,8 +9,9 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import ValidationError
 
+from workflow_runtime.core.nearness import nearest
 from workflow_runtime.core.reading.document import Doc, SchemeDoc
-from workflow_runtime.core.reading.findings import Findings, near, quoted
+from workflow_runtime.core.reading.findings import Findings, quoted
 from workflow_runtime.core.reading.limits import MAX_ACTIVITIES, MAX_TRANSITIONS
 from workflow_runtime.core.reading.neutral import Neutral, Path, canonical_json
 
@@ -67,7 +68,7 @@ def _report(mistake: dict[str, Any], neutral: Neutral, findings: Findings) -> No
         findings.error("missing_key", f"found no {mistake['loc'][-1]!r} in {described(path)}, expected it here", place)
         return
     expected = _EXPECTED.get(kind) or context.get("expected") or str(mistake["msg"]).removeprefix("expected ")
-    hint = near(found, _words(str(expected))) if kind == "literal_error" and isinstance(found, str) else ""
+    hint = nearest(found, _words(str(expected))) if kind == "literal_error" and isinstance(found, str) else ""
     code = "wrong_type" if kind in _EXPECTED or kind == "wrong_type" else "bad_value"
     findings.error(code, f"found {_shown(found)} in {described(path)}, expected {expected}", place, hint)
 
@@ -158,7 +159,7 @@ class _Sift:
 
     def unknown(self, key: str, value: Any, path: Path, keys: dict[str, _Forms], keeper: dict[str, Any]) -> None:
         message = f"found the unknown key {quoted(key)} in {described(path)}, expected one of {', '.join(sorted(keys))}"
-        self.findings.unknown("unknown_key", message, self.neutral.place((*path, key)), near(key, keys))
+        self.findings.unknown("unknown_key", message, self.neutral.place((*path, key)), nearest(key, keys))
         extra = keeper.get("extra")
         if not isinstance(extra, dict):
             extra = keeper["extra"] = {}

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from workflow_runtime.core.reading.findings import Findings, near, quoted
+from workflow_runtime.core.nearness import nearest
+from workflow_runtime.core.reading.findings import Findings, quoted
 from workflow_runtime.core.reading.limits import MAX_ACTIVITIES, MAX_TRANSITIONS
 from workflow_runtime.core.reading.neutral import Neutral, Path
 from workflow_runtime.core.reading.spelling import yaml_key
@@ -99,13 +100,13 @@ class _Reading:
         known = [attribute.replace(f"{{{OURS}}}", "wfr:") for attribute in shape.known]
         shown = name.replace(f"{{{OURS}}}", "wfr:")[:80]
         message = f"found the unknown attribute {shown} on <{_tag(element)}>, expected one of {', '.join(known) or 'none'}"
-        self.findings.unknown("unknown_attribute", message, element.place, near(shown, known))
+        self.findings.unknown("unknown_attribute", message, element.place, nearest(shown, known))
 
     def stray(self, child: XmlElement, inside: str, known: list[str], values: Values) -> None:
         """A child outside the vocabulary; in soft reading its text is kept."""
         names = [name.replace(f"{{{OURS}}}", "wfr:") for name in known]
         message = f"found the unknown element <{_tag(child)}> in <{inside}>, expected one of {', '.join(names) or 'none'}"
-        self.findings.unknown("unknown_element", message, child.place, near(_tag(child), names))
+        self.findings.unknown("unknown_element", message, child.place, nearest(_tag(child), names))
         extra = values.setdefault("extra", {})
         extra[_free(f"<{child.tag}>", extra)] = emit(child).strip()
 
@@ -292,7 +293,7 @@ class _Reading:
     def strategy(self, word: str, known: dict[str, str | None], names: list[str], element: XmlElement) -> Any:
         if word not in known:
             message = f"found the strategy {quoted(word)}, expected {', '.join(known)}"
-            self.findings.error("bad_value", message, element.place, near(word, known, cutoff=0.4))
+            self.findings.error("bad_value", message, element.place, nearest(word, known, cutoff=0.4))
             return []
         rule = known[word]
         return names if rule is None else {"except": names} if rule == "except" else rule

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from workflow_runtime.core.reading.findings import near, quoted
+from workflow_runtime.core.nearness import nearest
+from workflow_runtime.core.reading.findings import quoted
 from workflow_runtime.core.reading.xml_text import OURS
 from workflow_runtime.core.scheme_words import (
     Classifier,
@@ -81,7 +82,7 @@ def words(enum: type[StrEnum]) -> Kind:
         try:
             return enum(text.strip()).name.lower()
         except ValueError:
-            raise Unfit(", ".join(enum), near(text, [word.value for word in enum], cutoff=0.4)) from None
+            raise Unfit(", ".join(enum), nearest(text, [word.value for word in enum], cutoff=0.4)) from None
 
     return Kind(read, lambda word: enum[word.upper()].value)
 
