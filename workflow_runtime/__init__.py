@@ -16,14 +16,15 @@ __version__ = VERSION
 
 #: where each public name lives, except the errors
 _HOMES = {
-    "core.answers": "AvailableCommand CommandResult OperationReport",
+    "core.answers": "AvailableCommand CommandResult DueTimer Match OperationReport RenewalReport TransferReport",
     "core.filters": "ProcessFilter",
     "core.pages": "Page",
-    "core.process": "Decision DueTimer EntryKind ErrorInfo HistoryEntry Process ProcessStatus Timer Trigger TriggerKind",
-    "core.restoring": "DecisionKind FinishedStep IProcessRestorer InterruptedProcess Interruption PlannedDecision RecoveryPlan RecoveryReport "
-    "RestoreDecision Server",
+    "core.process": "Decision EntryKind ErrorInfo HistoryEntry Process ProcessStatus Timer Trigger TriggerKind",
+    "core.restoring": "Death DecisionKind FinishedStep IProcessRestorer InterruptedProcess Interruption PlannedDecision RecoveryPlan "
+    "RecoveryReport RestoreDecision Server",
     "core.scheme": "Scheme",
-    "core.scheme_elements": "CommandInput",
+    "core.scheme_elements": "CommandInput RetryPolicy",
+    "core.stepping": "Done",
     "engine.steps": "ActionContext Context",
     "hooks": "ErrorDecision hookimpl",
     "plugin_loading": "PluginRecord",

@@ -2,7 +2,11 @@ from workflow_runtime.version import VERSION as __version__
 from workflow_runtime.core.answers import (
     AvailableCommand as AvailableCommand,
     CommandResult as CommandResult,
+    DueTimer as DueTimer,
+    Match as Match,
     OperationReport as OperationReport,
+    RenewalReport as RenewalReport,
+    TransferReport as TransferReport,
 )
 from workflow_runtime.core.filters import (
     ProcessFilter as ProcessFilter,
@@ -12,7 +16,6 @@ from workflow_runtime.core.pages import (
 )
 from workflow_runtime.core.process import (
     Decision as Decision,
-    DueTimer as DueTimer,
     EntryKind as EntryKind,
     ErrorInfo as ErrorInfo,
     HistoryEntry as HistoryEntry,
@@ -23,6 +26,7 @@ from workflow_runtime.core.process import (
     TriggerKind as TriggerKind,
 )
 from workflow_runtime.core.restoring import (
+    Death as Death,
     DecisionKind as DecisionKind,
     FinishedStep as FinishedStep,
     IProcessRestorer as IProcessRestorer,
@@ -39,6 +43,10 @@ from workflow_runtime.core.scheme import (
 )
 from workflow_runtime.core.scheme_elements import (
     CommandInput as CommandInput,
+    RetryPolicy as RetryPolicy,
+)
+from workflow_runtime.core.stepping import (
+    Done as Done,
 )
 from workflow_runtime.engine.steps import (
     ActionContext as ActionContext,
@@ -47,6 +55,7 @@ from workflow_runtime.engine.steps import (
 from workflow_runtime.errors import (
     ActionFailed as ActionFailed,
     ActionNotFound as ActionNotFound,
+    ActionTimedOut as ActionTimedOut,
     ActivityNotFound as ActivityNotFound,
     ClientCannotExecute as ClientCannotExecute,
     CommandInProgress as CommandInProgress,
@@ -62,6 +71,8 @@ from workflow_runtime.errors import (
     IdempotencyConflict as IdempotencyConflict,
     JournalMismatch as JournalMismatch,
     LoopLimitExceeded as LoopLimitExceeded,
+    NotResumable as NotResumable,
+    OutcomeUnknown as OutcomeUnknown,
     ParameterError as ParameterError,
     PluginError as PluginError,
     Problem as Problem,
@@ -84,6 +95,7 @@ from workflow_runtime.errors import (
     StoreUnavailable as StoreUnavailable,
     TimerNotFound as TimerNotFound,
     TimerValueError as TimerValueError,
+    TransferError as TransferError,
     WorkflowError as WorkflowError,
 )
 from workflow_runtime.hooks import (
@@ -111,6 +123,7 @@ __all__ = [
     "ActionFailed",
     "ActionNotFound",
     "ActionSpec",
+    "ActionTimedOut",
     "ActivityNotFound",
     "AvailableCommand",
     "ClientCannotExecute",
@@ -122,8 +135,10 @@ __all__ = [
     "ConditionFailed",
     "ConditionSpec",
     "Context",
+    "Death",
     "Decision",
     "DecisionKind",
+    "Done",
     "DueTimer",
     "EntryKind",
     "ErrorDecision",
@@ -142,7 +157,10 @@ __all__ = [
     "Interruption",
     "JournalMismatch",
     "LoopLimitExceeded",
+    "Match",
+    "NotResumable",
     "OperationReport",
+    "OutcomeUnknown",
     "Page",
     "ParameterError",
     "PlannedDecision",
@@ -159,7 +177,9 @@ __all__ = [
     "RecoveryReport",
     "RegistrationError",
     "Registry",
+    "RenewalReport",
     "RestoreDecision",
+    "RetryPolicy",
     "RowUnreadable",
     "RuleFailed",
     "RuleSpec",
@@ -180,6 +200,8 @@ __all__ = [
     "Timer",
     "TimerNotFound",
     "TimerValueError",
+    "TransferError",
+    "TransferReport",
     "Trigger",
     "TriggerKind",
     "WorkflowError",

@@ -13,19 +13,23 @@ WorkflowError
 ├── CommandNotAllowed
 ├── ProcessBusy
 ├── StatusNotAllowed
+├── NotResumable
 ├── StaleRevision
 ├── ParameterError                  code: too_large, bad_name, number_out_of_range ...
 ├── ExpressionError                 code: syntax_forbidden, call_forbidden ..., column, source
 ├── EvaluationError                 code: unknown_name, type_clash ..., source, parameter
 ├── TimerValueError                 code: bad_interval, bad_time, bad_cron, never_fires ..., value
 ├── FilterError
+├── TransferError                   code: bad_line, cut_off, wrong_digest, too_new ..., line
 ├── ActionNotFound
 ├── RuleFailed
 ├── ExecutionError                  what went wrong while a process was executed
 │   ├── ActionFailed
+│   │   └── ActionTimedOut
 │   ├── ConditionFailed
 │   ├── LoopLimitExceeded
-│   └── JournalMismatch
+│   ├── JournalMismatch
+│   └── OutcomeUnknown
 ├── IdempotencyConflict
 ├── CommandInProgress
 ├── RegistrationError
@@ -53,6 +57,7 @@ from typing import Any, Literal
 __all__ = [
     "ActionFailed",
     "ActionNotFound",
+    "ActionTimedOut",
     "ActivityNotFound",
     "ClientCannotExecute",
     "CommandInProgress",
@@ -68,6 +73,8 @@ __all__ = [
     "IdempotencyConflict",
     "JournalMismatch",
     "LoopLimitExceeded",
+    "NotResumable",
+    "OutcomeUnknown",
     "ParameterError",
     "PluginError",
     "Problem",
@@ -90,6 +97,7 @@ __all__ = [
     "StoreUnavailable",
     "TimerNotFound",
     "TimerValueError",
+    "TransferError",
     "WorkflowError",
 ]
 
@@ -197,6 +205,10 @@ class StatusNotAllowed(WorkflowError):
     """The status of the process does not allow this; only operator verbs move it on."""
 
 
+class NotResumable(WorkflowError):
+    """The walk stands at an action that must not be started again; set_activity or set_state moves the process on."""
+
+
 class StaleRevision(WorkflowError):
     """The process has changed since it was read; read it again and decide once more."""
 
@@ -234,6 +246,13 @@ class FilterError(WorkflowError):
     """The filter names an unknown field or has a value that does not fit it."""
 
 
+class TransferError(WorkflowError):
+    """The file is no export that can be imported; nothing was stored."""
+
+    code: str = "bad_line"
+    line: int = 0  #: from 1, where one is to blame
+
+
 class ActionNotFound(WorkflowError):
     """This server lacks a callable that the scheme version names; register it and start again."""
 
@@ -250,6 +269,10 @@ class ActionFailed(ExecutionError):
     """An action raised; the process stands at its last committed activity."""
 
 
+class ActionTimedOut(ActionFailed):
+    """An action had not ended when the execution timeout of its activity passed; what was begun of it may still be done."""
+
+
 class ConditionFailed(ExecutionError):
     """A condition raised; the process stands at its last committed activity."""
 
@@ -260,6 +283,10 @@ class LoopLimitExceeded(ExecutionError):
 
 class JournalMismatch(ExecutionError):
     """A journaled step was called again with other arguments than those of its stored result."""
+
+
+class OutcomeUnknown(ExecutionError):
+    """An action or step that is to be done at most once may have been started; nobody knows whether it was done, and it is not repeated."""
 
 
 class IdempotencyConflict(WorkflowError):

@@ -270,7 +270,7 @@ class Plugins:
 
     def notify(self, event: str, /, **arguments: Any) -> None:
         """Tell all listeners of an event. One that raises is logged; the others still hear it."""
-        for listener in self._listeners(event):
+        for listener in self.listeners(event):
             try:
                 _call(listener, arguments)
             except Exception:
@@ -278,7 +278,7 @@ class Plugins:
 
     def ask_error(self, process: Process, error: BaseException) -> ErrorDecision | None:
         """The first decision about a failure; None where nobody decides. What is no decision is logged and passed over."""
-        for listener in self._listeners("workflow_error"):
+        for listener in self.listeners("workflow_error"):
             try:
                 answer = _call(listener, {"process": process, "error": error})
             except Exception:
@@ -347,7 +347,7 @@ class Plugins:
             self._broken(record, error, record.origin in self._named)
             return None
 
-    def _listeners(self, event: str) -> list[pluggy.HookImpl]:
+    def listeners(self, event: str) -> list[pluggy.HookImpl]:
         if event not in self._order:
             rank = {record.origin: place for place, record in enumerate(self.report())}
             found = [listener for listener in getattr(self._manager.hook, event).get_hookimpls() if not _is_wrapper(listener)]

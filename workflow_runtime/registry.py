@@ -10,6 +10,7 @@ action     ``action(ctx, parameter)``              nothing; it changes ``ctx.par
 condition  ``condition(ctx, parameter)``           true or false
 rule       ``check(process, identity, parameter)`` true or false
 rule       ``identities(process, parameter)``      who they are; optional
+outcome    ``check_outcome(ctx, parameter)``       True: it was done, False: not; optional
 =========  ======================================  ==============================================
 
 ``parameter`` is a text or None. Every one of them may be ``async def``. A Registry needs no runtime: modules
@@ -23,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from workflow_runtime.core import retrying
 from workflow_runtime.core.scheme_elements import RetryPolicy
 from workflow_runtime.core.scheme_words import Effect
 from workflow_runtime.errors import RegistrationError
@@ -48,14 +50,18 @@ class ActionSpec:
     journal: bool = True  #: False: costs no commit and runs again after a crash
     resumable: bool = True  #: False: an interrupted run of it ends by the status rule
     effect: Effect = Effect.AT_LEAST_ONCE
-    retry: RetryPolicy | None = None
+    retry: RetryPolicy | None = None  #: where scheme, activity and action declare none
+    check_outcome: AnyFunction | None = None  #: of what is done at most once: whether it was done; None: that cannot be told
     origin: str = field(default=GIVEN, compare=False)
     is_async: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         _check_name("action", self.name)
         check_callable("action", self.name, self.function, _ACTION)
-        _refuse_unexecuted(self)
+        if self.check_outcome is not None:
+            check_callable("check_outcome of the action", self.name, self.check_outcome, _ACTION)
+        if self.retry is not None and (fault := retrying.fault(self.retry)):
+            raise RegistrationError(f"the retry policy of the action {self.name!r}: {fault}", kind="action", wanted=self.name)
         object.__setattr__(self, "is_async", _is_async(self.function))
 
 
@@ -117,12 +123,14 @@ class Registry:
         resumable: bool = True,
         effect: Effect | str = Effect.AT_LEAST_ONCE,
         journal: bool = True,
+        check_outcome: AnyFunction | None = None,
     ) -> Callable[[F], F]:
         """Decorator: registers ``action(ctx, parameter)`` under ``name``, by default the function's own."""
         _refuse_bare("action", name)
 
         def register(function: F) -> F:
-            self.add_action(name or _own_name(function), function, retry=retry, resumable=resumable, effect=effect, journal=journal)
+            own = name or _own_name(function)
+            self.add_action(own, function, retry=retry, resumable=resumable, effect=effect, journal=journal, check_outcome=check_outcome)
             return function
 
         return register
@@ -156,12 +164,22 @@ class Registry:
         resumable: bool = True,
         effect: Effect | str = Effect.AT_LEAST_ONCE,
         journal: bool = True,
+        check_outcome: AnyFunction | None = None,
     ) -> None:
         """RegistrationError where the name is taken or the callable does not fit. A spec keeps its own options."""
         if isinstance(action, ActionSpec):
             spec = replace(action, name=name, origin=self.origin)
         else:
-            spec = ActionSpec(name=name, function=action, retry=retry, resumable=resumable, effect=_effect(name, effect), journal=journal, origin=self.origin)
+            spec = ActionSpec(
+                name=name,
+                function=action,
+                retry=retry,
+                resumable=resumable,
+                effect=_effect(name, effect),
+                journal=journal,
+                check_outcome=check_outcome,
+                origin=self.origin,
+            )
         _bind("action", self.actions, spec)
 
     def add_condition(self, name: str, condition: AnyFunction | ConditionSpec) -> None:
@@ -230,15 +248,6 @@ def check_callable(kind: str, name: str, function: object, expected: tuple[str, 
 
 def _shown(value: object) -> str:
     return f"the class {value.__name__}" if isinstance(value, type) else repr(value)
-
-
-def _refuse_unexecuted(spec: ActionSpec) -> None:
-    """What is read and kept, but not executed by this release, must not look as if it were."""
-    unexecuted = "retry" if spec.retry is not None else "effect='at_most_once'" if spec.effect is Effect.AT_MOST_ONCE else ""
-    if unexecuted:
-        raise RegistrationError(
-            f"the action {spec.name!r} asks for {unexecuted}, which this release does not execute; leave it out", kind="action", wanted=spec.name
-        )
 
 
 def _effect(name: str, effect: Effect | str) -> Effect:

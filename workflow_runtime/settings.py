@@ -45,10 +45,13 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "lease": (0.1, 86_400),
     "sweep": (0.01, 3_600),
     "poll": (0.01, 3_600),
+    "store_patience": (0, 3_600),
     "workers": (1, 1_000),
+    "connections": (1, 1_000),
     "shutdown_grace": (0, 86_400),
     "max_automatic_steps": (1, 1_000_000),
     "max_recovery_attempts": (0, 1_000),
+    "max_abandoned_actions": (1, 10_000),
     "restorer_timeout": (0.01, 3_600),
     "progress_warning": (0.1, 86_400),
     "idempotency_retention": (0, 36_500),
@@ -70,14 +73,18 @@ class Settings:
     url: str = "sqlite:///workflow.db"
     #: Seconds between two signs of life of this server, 0.01 to 3600; a server alone on SQLite gives one per lease.
     beat: float = 0.5
-    #: Seconds without a sign of life after which a server counts as dead, 0.1 to 86400 and more than two beats.
+    #: Seconds without a sign of life after which a server counts as dead, 0.1 to 86400 and more than three beats.
     lease: float = 5.0
     #: Seconds between two looks for processes that a dead server left, 0.01 to 3600.
     sweep: float = 0.25
     #: Seconds after which due timers are looked for even if none is known, 0.01 to 3600.
     poll: float = 5.0
+    #: Seconds that a step in hand waits for a database that is away before it is broken off, 0 to 3600.
+    store_patience: float = 30.0
     #: Threads for the work of timers, recovery and queued starts, 1 to 1000.
     workers: int = 8
+    #: Connections to the database in use at once, 1 to 1000; those of a server's beats and messages come besides. SQLite has no such bound.
+    connections: int = 20
     #: Seconds that ``shutdown`` waits for steps in flight, 0 to 86400.
     shutdown_grace: float = 10.0
     #: Whether ``start`` begins recovery; without it ``recover()`` does.
@@ -86,6 +93,8 @@ class Settings:
     max_automatic_steps: int = 1_000
     #: Servers that may die in a row with the same step in flight before the process is broken off, 0 to 1000.
     max_recovery_attempts: int = 5
+    #: Actions that were given up at their deadline and still run; with so many no further one begins that has a deadline, 1 to 10000.
+    max_abandoned_actions: int = 100
     #: Seconds that a restorer may take for one answer, 0.01 to 3600.
     restorer_timeout: float = 5.0
     #: Seconds without progress after which a running step is warned of, 0.1 to 86400.
@@ -251,8 +260,8 @@ def _within(name: str, value: _T, size: float, unit: str = "") -> _T:
 
 def _check_relations(settings: Settings) -> None:
     """What two settings must be to each other, and what only the machine's zone data can tell."""
-    if settings.lease <= 2 * settings.beat:
-        _refuse("lease", settings.lease, f"more than two beats ({2 * settings.beat:g} seconds): one late beat must not look like a death")
+    if settings.lease <= 3 * settings.beat:
+        _refuse("lease", settings.lease, f"more than three beats ({3 * settings.beat:g} seconds): two late beats must not look like a death")
     if settings.max_value_bytes > settings.max_process_bytes:
         _refuse("max_value_bytes", settings.max_value_bytes, f"at most max_process_bytes ({settings.max_process_bytes})")
     try:

@@ -14,6 +14,7 @@ from workflow_runtime.cli.recovery import recovery
 from workflow_runtime.cli.scheme import scheme
 from workflow_runtime.cli.server import server
 from workflow_runtime.cli.timer import timer
+from workflow_runtime.cli.transfer import export, import_
 from workflow_runtime.version import VERSION
 
 __all__ = ["wfr"]
@@ -31,5 +32,5 @@ def wfr() -> None:
     """
 
 
-for noun in (demo, scheme, operate.process, recovery, timer, server, db, plugins):
+for noun in (demo, scheme, operate.process, recovery, timer, server, db, export, import_, plugins):
     wfr.add_command(noun)

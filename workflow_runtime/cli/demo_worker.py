@@ -1,11 +1,13 @@
 """The worker of the demo: a server in a process of its own, made to be killed.
 
-``python -m workflow_runtime.cli.demo_worker FOLDER ORDERS`` makes that many orders, all at once, and works
-until its standard input ends; with 0 orders it only does what recovery finds.
+``python -m workflow_runtime.cli.demo_worker FOLDER NAME`` works until its standard input ends, on the database that
+WORKFLOW_RUNTIME_URL names: alone on SQLite, else as one of several. A line ``FIRST LAST`` has it make these orders,
+all at once; without one it only does what recovery finds.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -36,15 +38,11 @@ class ResumePayment(IProcessRestorer):
         return RestoreDecision.resume().because("the provider deduplicates on the key")
 
 
-def url_of(folder: Path) -> str:
-    return f"sqlite:///{folder / 'workflow.db'}"
-
-
 def order_name(number: int) -> str:
     return f"order-{number:02}"
 
 
-def build(folder: Path) -> WorkflowRuntime:
+def build(folder: Path, url: str, name: str = "worker-1") -> WorkflowRuntime:
     """The runtime of the worker: the order scheme, its two actions, one restorer."""
     from workflow_runtime.runtime import WorkflowRuntime
 
@@ -58,8 +56,8 @@ def build(folder: Path) -> WorkflowRuntime:
 
     actions = {"ChargePayment": charge_payment, "ShipOrder": ship_order}
     scheme = resources.files("workflow_runtime.schemes") / "order.yaml"
-    runtime = WorkflowRuntime(url_of(folder)).with_actions(actions).with_process_restorer(ResumePayment()).as_single_server("worker-1")
-    return runtime.with_schemes(scheme.read_text(encoding="utf-8"))
+    runtime = WorkflowRuntime(url).with_actions(actions).with_process_restorer(ResumePayment()).with_schemes(scheme.read_text(encoding="utf-8"))
+    return runtime.as_single_server(name) if url.startswith("sqlite") else runtime.as_multi_server(name)
 
 
 def place(runtime: WorkflowRuntime, number: int) -> None:
@@ -69,11 +67,11 @@ def place(runtime: WorkflowRuntime, number: int) -> None:
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches parent and child: the parent decides
-    folder, orders = Path(sys.argv[1]), int(sys.argv[2])
-    with build(folder) as runtime:
-        for number in range(1, orders + 1):
-            threading.Thread(target=place, args=(runtime, number), daemon=True).start()
-        sys.stdin.read()
+    with build(Path(sys.argv[1]), os.environ["WORKFLOW_RUNTIME_URL"], sys.argv[2]) as runtime:
+        for line in sys.stdin:
+            first, last = map(int, line.split())
+            for number in range(first, last + 1):
+                threading.Thread(target=place, args=(runtime, number), daemon=True).start()
 
 
 if __name__ == "__main__":

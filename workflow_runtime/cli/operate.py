@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
-from uuid import UUID
 
 import click
 
@@ -18,6 +17,7 @@ from workflow_runtime.cli.process import process
 __all__ = ["process"]
 
 if TYPE_CHECKING:
+    from workflow_runtime.core.answers import Match
     from workflow_runtime.runtime import WorkflowRuntime
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -48,8 +48,10 @@ def set_state(call: Call, ids: tuple[str, ...], where: str | None, target: str, 
     """Enter the first activity with a state that may be set."""
     order = _order(**who)
 
-    def act(runtime: WorkflowRuntime, one: UUID, dry_run: bool) -> Any:
-        return runtime.set_state(one, target, execute=execute, dry_run=dry_run, actor=order.actor, reason=order.reason)
+    def act(runtime: WorkflowRuntime, one: Match, dry_run: bool) -> Any:
+        return runtime.set_state(
+            one.process_id, target, execute=execute, expected_revision=one.revision, dry_run=dry_run, actor=order.actor, reason=order.reason
+        )
 
     return carry_out(call, ids, where, Deed(verb="set-state", consequence=_entering(f"the state {target!r}", execute), act=act), order)
 
@@ -65,8 +67,10 @@ def set_activity(call: Call, ids: tuple[str, ...], where: str | None, target: st
     """Enter an activity, whatever leads there."""
     order = _order(**who)
 
-    def act(runtime: WorkflowRuntime, one: UUID, dry_run: bool) -> Any:
-        return runtime.set_activity(one, target, execute=execute, dry_run=dry_run, actor=order.actor, reason=order.reason)
+    def act(runtime: WorkflowRuntime, one: Match, dry_run: bool) -> Any:
+        return runtime.set_activity(
+            one.process_id, target, execute=execute, expected_revision=one.revision, dry_run=dry_run, actor=order.actor, reason=order.reason
+        )
 
     return carry_out(call, ids, where, Deed(verb="set-activity", consequence=_entering(f"the activity {target!r}", execute), act=act), order)
 
@@ -82,8 +86,8 @@ def resume(call: Call, ids: tuple[str, ...], where: str | None, **who: Any) -> i
     """Let interrupted or failed work go on. Finished steps are not repeated."""
     order = _order(**who)
 
-    def act(runtime: WorkflowRuntime, one: UUID, dry_run: bool) -> Any:
-        return runtime.resume_process(one, dry_run=dry_run, actor=order.actor, reason=order.reason)
+    def act(runtime: WorkflowRuntime, one: Match, dry_run: bool) -> Any:
+        return runtime.resume_process(one.process_id, expected_revision=one.revision, dry_run=dry_run, actor=order.actor, reason=order.reason)
 
     return carry_out(call, ids, where, Deed(verb="resume", consequence="interrupted work goes on at its first unfinished step, on any server", act=act), order)
 
@@ -99,10 +103,10 @@ def cancel(call: Call, ids: tuple[str, ...], where: str | None, **who: Any) -> i
     """Break processes off: at once where they rest, at the next step where they run."""
     order = _order(**who)
 
-    def act(runtime: WorkflowRuntime, one: UUID, dry_run: bool) -> Any:
-        return runtime.cancel_process(one, dry_run=dry_run, actor=order.actor, reason=order.reason)
+    def act(runtime: WorkflowRuntime, one: Match, dry_run: bool) -> Any:
+        return runtime.cancel_process(one.process_id, expected_revision=one.revision, dry_run=dry_run, actor=order.actor, reason=order.reason)
 
-    return carry_out(call, ids, where, Deed(verb="cancel", consequence="they end Terminated", act=act, destructive=True, at_rest=False), order)
+    return carry_out(call, ids, where, Deed(verb="cancel", consequence="they end Terminated", act=act, destructive=True), order)
 
 
 @verb(
@@ -116,8 +120,8 @@ def delete(call: Call, ids: tuple[str, ...], where: str | None, **who: Any) -> i
     """Delete processes with their timers and journal. Their history stays."""
     order = _order(**who)
 
-    def act(runtime: WorkflowRuntime, one: UUID, dry_run: bool) -> Any:
-        return runtime.delete_process(one, dry_run=dry_run, actor=order.actor, reason=order.reason)
+    def act(runtime: WorkflowRuntime, one: Match, dry_run: bool) -> Any:
+        return runtime.delete_process(one.process_id, expected_revision=one.revision, dry_run=dry_run, actor=order.actor, reason=order.reason)
 
     return carry_out(call, ids, where, Deed(verb="delete", consequence="they are gone for good; history stays", act=act, destructive=True), order)
 

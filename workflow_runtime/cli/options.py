@@ -62,9 +62,12 @@ class Call:
         """For reading and operator verbs: works beside a server, and where there is none."""
         return self.runtime().as_client()
 
-    def server(self, *, recover: bool = False) -> WorkflowRuntime:
-        """For what executes. Unless told it leaves alone what dead servers left: their own server may know better."""
-        runtime = self.runtime()
+    def server(self, *, recover: bool = False, multi: bool = False) -> WorkflowRuntime:
+        """For what executes. Unless told it leaves alone what dead servers left: their own server may know better.
+
+        ``multi``: as one of several servers, whatever the application has said.
+        """
+        runtime = self.runtime().as_multi_server() if multi else self.runtime()
         return runtime if recover else runtime.with_settings(auto_recover=False)
 
     def runtime(self) -> WorkflowRuntime:
@@ -121,6 +124,8 @@ _COMMON = (
     _option("-o", "--output", type=click.Choice([form.value for form in Output]), help="The form of the output; table by default."),
     _option("--debug", is_flag=True, help="Show the traceback of an error."),
 )
+
+BESIDE = click.option("--multi", is_flag=True, help="Run beside other servers, as one of several over one database.")  #: of what starts a server for one deed
 
 COMMON_NAMES = frozenset(name for option in _COMMON for name in option.opts)
 

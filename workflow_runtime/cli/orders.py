@@ -1,7 +1,8 @@
 """The operator's verbs, on one process or many: select, say what will happen, ask, do, report.
 
-Law: nothing is done to a process that was not counted in the question. Without ``--yes`` somebody must be
-there to answer: no terminal and no ``--yes`` is exit code 2, never a command that hangs.
+Law: nothing is done to a process that was not counted in the question, or that has changed since it was found by a
+filter. Without ``--yes`` somebody must be there to answer: no terminal and no ``--yes`` is exit code 2, never a command
+that hangs. What is reported is what has happened, also of a command that was interrupted.
 
 ==================================  ============================================
 outcome                             exit code
@@ -11,15 +12,23 @@ the only one failed                 that of its error
 all of several failed               1
 some failed                         6
 the answer was no                   1
+Ctrl-C                              the signal, once the process in hand is done;
+                                    a second one does not wait for that
 ==================================  ============================================
+
+A dry run ends with the code that the deed would end with.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
@@ -32,8 +41,7 @@ from workflow_runtime.cli.selecting import selected
 from workflow_runtime.core.plain import plain
 
 if TYPE_CHECKING:
-    from workflow_runtime.core.answers import OperationReport
-    from workflow_runtime.core.process import Process
+    from workflow_runtime.core.answers import Match, OperationReport
     from workflow_runtime.runtime import WorkflowRuntime
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -55,20 +63,42 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deed:
-    """A verb of the runtime with its consequence in words; ``act`` takes the id and ``dry_run``."""
+    """A verb of the runtime with its consequence in words; ``act`` takes what was found and ``dry_run``."""
 
     verb: str
     consequence: str
-    act: Callable[[WorkflowRuntime, UUID, bool], Any]
+    act: Callable[[WorkflowRuntime, Match, bool], Any]
     destructive: bool = False
-    at_rest: bool = True  #: whether it is refused while a server executes the process
+
+
+class Kind(StrEnum):
+    DONE = "done"
+    REQUESTED = "requested"  #: of one that runs: it breaks off later
+    WOULD = "would"
+    FAILED = "failed"
+    REFUSED = "refused"  #: the same, of a dry run
+    UNKNOWN = "unknown"  #: interrupted in the middle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    process_id: UUID
-    outcome: str  #: done, requested (of one that runs), failed, or would
-    now: str  #: status and activity as re-read, or why it failed
+    process_id: UUID | str
+    outcome: Kind
+    now: str  #: status and activity as re-read, what would become of it, or why it failed
+
+
+@dataclass(slots=True)
+class Tally:
+    """What has become of those that were chosen, in their order."""
+
+    failure: Kind  #: how it is called
+    outcomes: list[Outcome] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
+    interrupted: bool = False
+
+    def failed(self, match: Match, error: Exception, text: str) -> None:
+        self.errors.append(error)
+        self.outcomes.append(Outcome(process_id=match.process_id, outcome=self.failure, now=text))
 
 
 _OUTCOMES = Table({"process": lambda o: o.process_id, "outcome": lambda o: o.outcome, "now": lambda o: o.now}, id=lambda o: o.process_id)
@@ -111,51 +141,66 @@ def carry_out(call: Call, ids: Sequence[str], where: str | None, deed: Deed, ord
         if not order.dry_run and not order.yes and not _confirmed(chosen, deed):
             say("nothing was done")
             return FAILED
-        outcomes, errors = _each(runtime, chosen, deed, order.dry_run)
-    if len(chosen) == 1 and errors:
-        raise errors[0]
-    _report(call.output, deed.verb, order, outcomes)
-    return _code(len(chosen), len(errors))
+        tally = _each(runtime, chosen, deed, order.dry_run)
+    if len(chosen) == 1 and tally.errors:
+        raise tally.errors[0]
+    _report(call.output, deed.verb, order.dry_run, tally.outcomes, left=len(chosen) - len(tally.outcomes))
+    if tally.interrupted:
+        raise KeyboardInterrupt
+    return _code(len(chosen), len(tally.errors))
 
 
-def _each(runtime: WorkflowRuntime, chosen: Sequence[UUID], deed: Deed, dry_run: bool) -> tuple[list[Outcome], list[Exception]]:
+def _each(runtime: WorkflowRuntime, chosen: Sequence[Match], deed: Deed, dry_run: bool) -> Tally:
     """One that fails does not stop the others."""
     from workflow_runtime.errors import WorkflowError
 
-    outcomes: list[Outcome] = []
-    errors: list[Exception] = []
-    with _progress(deed.verb, len(chosen)) as step:
-        for process_id in chosen:
+    tally = Tally(Kind.REFUSED if dry_run else Kind.FAILED)
+    with _until_interrupted() as interrupted, _progress(deed.verb, len(chosen)) as step:
+        for match in chosen:
+            if interrupted():
+                break
             try:
-                answer = deed.act(runtime, process_id, dry_run)
-                if dry_run and deed.at_rest:
-                    _require_rest(runtime.get_process(process_id))
-                outcomes.append(_outcome(process_id, answer, dry_run))
+                tally.outcomes.append(_outcome(match, deed.act(runtime, match, dry_run)))
             except WorkflowError as error:
-                errors.append(error)
-                outcomes.append(Outcome(process_id=process_id, outcome="failed", now=f"{error.name}: {error.message}"))
+                tally.failed(match, error, f"{error.name}: {error.message}")
+            except KeyboardInterrupt:
+                tally.outcomes.append(Outcome(process_id=match.process_id, outcome=Kind.UNKNOWN, now="interrupted; wfr process show tells what became of it"))
+                break
             step()
-    return outcomes, errors
+        tally.interrupted = interrupted()
+    return tally
 
 
-def _require_rest(process: Process) -> None:
-    """A dry run changes nothing, so nothing has refused it yet. ProcessBusy, as the deed itself."""
-    from workflow_runtime.errors import ProcessBusy
+@contextmanager
+def _until_interrupted() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed. The process in hand is finished all the same; a second one interrupts that too."""
+    came = threading.Event()
 
-    if process.owner is not None:
-        text = f"process {process.id} is executed by server {process.owner}; wfr process cancel stops it at its next step"
-        raise ProcessBusy(text, process_id=process.id, owner=process.owner)
+    def note(number: int, frame: FrameType | None) -> None:
+        if came.is_set():
+            raise KeyboardInterrupt
+        came.set()
+
+    if threading.current_thread() is not threading.main_thread():  # only there signals can be heard
+        yield came.is_set
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield came.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
-def _outcome(process_id: UUID, answer: Any, dry_run: bool) -> Outcome:
+def _outcome(match: Match, answer: Any) -> Outcome:
     """An answer is the process as it stands now, or the report of a dry run."""
-    stands = f"{answer.status.value} at {answer.activity}" if hasattr(answer, "status") else ""
-    if stands and answer.is_waiting and not dry_run:
+    if (planned := getattr(answer, "planned", None)) is not None:
+        return Outcome(process_id=match.process_id, outcome=Kind.WOULD, now=planned[match.process_id])
+    stands, kind = f"{answer.status.value} at {answer.activity}", Kind.DONE
+    if answer.is_waiting:
         stands += ", waits for a server to take it up"
-    requested = stands and answer.owner is not None and answer.cancel_requested is not None
-    if requested and not dry_run:
-        stands += ", breaks off at its next step"
-    return Outcome(process_id=process_id, outcome="would" if dry_run else "requested" if requested else "done", now=stands)
+    if answer.owner is not None and answer.cancel_requested is not None:
+        stands, kind = f"{stands}, breaks off at its next step", Kind.REQUESTED
+    return Outcome(process_id=match.process_id, outcome=kind, now=stands)
 
 
 def _code(chosen: int, failed: int) -> int:
@@ -164,39 +209,54 @@ def _code(chosen: int, failed: int) -> int:
     return FAILED if failed == chosen else PARTIAL
 
 
-def _report(output: Output, verb: str, order: Order, outcomes: list[Outcome]) -> None:
+def _report(output: Output, verb: str, dry_run: bool, outcomes: list[Outcome], *, left: int) -> None:
+    """``left``: how many were not begun."""
     if output is Output.JSON:
-        requested = [outcome.process_id for outcome in outcomes if outcome.outcome == "requested"]
-        write(json_text(plain(_as_report(verb, order.dry_run, outcomes)) | {"requested": plain(requested)}))
+        write(json_text(plain(_as_report(verb, dry_run, outcomes))))
     elif output is Output.IDS:
-        _OUTCOMES.show([outcome for outcome in outcomes if outcome.outcome != "failed"], output)
+        _OUTCOMES.show([outcome for outcome in outcomes if outcome.outcome not in _FAILURES], output)
     else:
         _OUTCOMES.show(outcomes, output)
-    say(f"{verb}: {_summary(outcomes)}")
+    say(f"{verb}: {_summary(outcomes, left)}")
 
 
-_WORDS = {"done": "done", "requested": "requested", "would": "would be done (dry run, nothing was changed)", "failed": "failed"}
+_FAILURES = (Kind.FAILED, Kind.REFUSED, Kind.UNKNOWN)
+_WORDS = {
+    Kind.DONE: "done",
+    Kind.REQUESTED: "requested",
+    Kind.WOULD: "would be done (dry run, nothing was changed)",
+    Kind.FAILED: "failed",
+    Kind.REFUSED: "would be refused",
+    Kind.UNKNOWN: "interrupted in the middle",
+}
 
 
-def _summary(outcomes: list[Outcome]) -> str:
-    counts = {words: sum(outcome.outcome == kind for outcome in outcomes) for kind, words in _WORDS.items()}
+def _summary(outcomes: list[Outcome], left: int) -> str:
+    counts = {words: sum(outcome.outcome is kind for outcome in outcomes) for kind, words in _WORDS.items()} | {"not begun": left}
     return ", ".join(f"{count} {words}" for words, count in counts.items() if count)
 
 
 def _as_report(verb: str, dry_run: bool, outcomes: list[Outcome]) -> OperationReport:
     from workflow_runtime.core.answers import OperationReport
 
-    """What was requested is not done yet."""
-    failed = {outcome.process_id: outcome.now for outcome in outcomes if outcome.outcome == "failed"}
-    ids = tuple(outcome.process_id for outcome in outcomes)
-    report = OperationReport(verb=verb, dry_run=dry_run, matched=ids, failed=failed)
-    return report if dry_run else replace(report, done=tuple(outcome.process_id for outcome in outcomes if outcome.outcome == "done"))
+    def of(*kinds: Kind) -> dict[UUID | str, str]:
+        return {outcome.process_id: outcome.now for outcome in outcomes if outcome.outcome in kinds}
+
+    return OperationReport(
+        verb=verb,
+        dry_run=dry_run,
+        matched=tuple(outcome.process_id for outcome in outcomes),
+        planned=of(Kind.WOULD),
+        done=tuple(of(Kind.DONE)),
+        requested=tuple(of(Kind.REQUESTED)),
+        failed=of(*_FAILURES),
+    )
 
 
 # The question
 
 
-def _confirmed(chosen: Sequence[UUID], deed: Deed) -> bool:
+def _confirmed(chosen: Sequence[Match], deed: Deed) -> bool:
     if not sys.stdin.isatty():
         raise click.UsageError(f"{deed.verb} of {_count(chosen)} needs an answer and nobody is at the terminal; add --yes, or --dry-run to look first")
     say(question(chosen, deed))
@@ -205,13 +265,13 @@ def _confirmed(chosen: Sequence[UUID], deed: Deed) -> bool:
     return _answer("Go on? [y/N] ").lower() in ("y", "yes")
 
 
-def question(chosen: Sequence[UUID], deed: Deed) -> str:
+def question(chosen: Sequence[Match], deed: Deed) -> str:
     """The count, the first ten, the consequence."""
     more = [f"  and {len(chosen) - LISTED} more"] if len(chosen) > LISTED else []
-    return "\n".join([f"{deed.verb} of {_count(chosen)}: {deed.consequence}", *(f"  {process_id}" for process_id in chosen[:LISTED]), *more])
+    return "\n".join([f"{deed.verb} of {_count(chosen)}: {deed.consequence}", *(f"  {match.process_id}" for match in chosen[:LISTED]), *more])
 
 
-def _count(chosen: Sequence[UUID]) -> str:
+def _count(chosen: Sequence[Match]) -> str:
     return "1 process" if len(chosen) == 1 else f"{len(chosen)} processes"
 
 

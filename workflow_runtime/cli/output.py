@@ -11,7 +11,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from itertools import islice
 from typing import Any
@@ -90,6 +90,17 @@ def shown(value: object) -> str:
             return printable(str(value))
         case _:
             return printable(json_text(plain(value), indent=None))
+
+
+def span(length: timedelta) -> str:
+    """How long, for people: 0.31 s, 12 s, 5 min, 3 h, 2 d."""
+    seconds = length.total_seconds()
+    if abs(seconds) < 10:
+        return f"{seconds:.2f} s"
+    for most, unit, name in ((120, 1, "s"), (7_200, 60, "min"), (172_800, 3_600, "h")):
+        if abs(seconds) < most:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds / 86_400:.0f} d"
 
 
 def printable(text: str) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from workflow_runtime.cli.naming import DONE, FAILED, noun
-from workflow_runtime.cli.options import Call, Output, verb
+from workflow_runtime.cli.options import BESIDE, Call, Output, verb
 from workflow_runtime.cli.output import Table, card, first, say, shown
 from workflow_runtime.cli.selecting import every, parameters, parsed, resolve
 from workflow_runtime.cli.server import condition
@@ -58,17 +57,35 @@ _COMMANDS = Table(
 )
 
 
+_KEY = click.option("--key", metavar="KEY", help="An idempotency key: sent again with it, nothing is done twice and the answer is the same.")
+_WAIT = click.option("--wait", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="With --key: how long to wait for the first to end.")
+
+
 @verb(process, "create", "wfr process create Order -p Amount=100 --app shop:runtime", "wfr process create Order --params order.json --as alice -o ids")
 @click.argument("scheme")
 @click.option("-p", "pairs", multiple=True, metavar="NAME=VALUE", help="A parameter; JSON, else a text. Repeatable.")
 @click.option("--params", metavar="FILE|-", help="A JSON object of parameters.")
 @click.option("--id", "process_id", metavar="UUID", help="The id; random by default.")
 @click.option("--as", "identity", metavar="USER", help="Whom history names.")
-def create(call: Call, scheme: str, pairs: tuple[str, ...], params: str | None, process_id: str | None, identity: str | None) -> None:
+@_KEY
+@_WAIT
+@BESIDE
+def create(
+    call: Call,
+    scheme: str,
+    pairs: tuple[str, ...],
+    params: str | None,
+    process_id: str | None,
+    identity: str | None,
+    key: str | None,
+    wait: float,
+    multi: bool,
+) -> None:
     """Create a process and drive it until it rests. Starts a server."""
     values = parameters(pairs, params)
-    with call.server() as runtime:
-        _card(runtime, runtime.create_instance(scheme, process_id=process_id, parameters=values, identity=identity), call.output)
+    with call.server(multi=multi) as runtime:
+        created = runtime.create_instance(scheme, process_id=process_id, parameters=values, identity=identity, idempotency_key=key, wait=wait)
+        _card(runtime, created, call.output)
 
 
 @verb(
@@ -94,7 +111,7 @@ def list_(call: Call, where: str | None, limit: int | None) -> None:
     - tenant_id=north
     - parent_id=7f3a21c0-0000-4000-8000-000000000001
     - updated_before=1h (an age, or a time such as 2031-12-24T08:00:00Z)
-    - parameters.Amount=100 (JSON, or a text where it is no JSON)
+    - parameters.Amount=100 (JSON, or a text where it is no JSON; parameters."Due date"=... where its name has blanks)
     - text="too late" (in its scheme, activity, state, parameters or last error)
 
     Without --where: all processes.
@@ -147,15 +164,36 @@ def commands(call: Call, id: str, identity: str | None, check_conditions: bool) 
 @click.option("--params", metavar="FILE|-", help="A JSON object of parameters.")
 @click.option("--as", "identity", metavar="USER", help="Who gives the command; its rights are checked.")
 @click.option("--expected-revision", type=int, metavar="N", help="Refuse if the process has changed since.")
-def execute(call: Call, id: str, command: str, pairs: tuple[str, ...], params: str | None, identity: str | None, expected_revision: int | None) -> int:
+@_KEY
+@_WAIT
+@BESIDE
+def execute(
+    call: Call,
+    id: str,
+    command: str,
+    pairs: tuple[str, ...],
+    params: str | None,
+    identity: str | None,
+    expected_revision: int | None,
+    key: str | None,
+    wait: float,
+    multi: bool,
+) -> int:
     """Give a command and drive the process until it rests. Starts a server. Exit code 1 if it was not executed.
 
-    JSON is the answer to the command: was_executed, process, reason, waiting_until.
+    JSON is the answer to the command: was_executed, process, reason, waiting_until, replayed.
     """
     values = parameters(pairs, params)
-    with call.server() as runtime:
+    with call.server(multi=multi) as runtime:
         result = runtime.execute_command(
-            resolve(runtime, id), command, identity=identity, parameters=values, check_restrictions=identity is not None, expected_revision=expected_revision
+            resolve(runtime, id),
+            command,
+            identity=identity,
+            parameters=values,
+            check_restrictions=identity is not None,
+            idempotency_key=key,
+            wait=wait,
+            expected_revision=expected_revision,
         )
         _card(runtime, result.process, call.output, result=result)
     if not result.was_executed:
@@ -164,10 +202,11 @@ def execute(call: Call, id: str, command: str, pairs: tuple[str, ...], params: s
 
 
 def _by(entry: HistoryEntry) -> str:
-    """Who or what: an operator, an identity with its command, a timer."""
+    """Who or what: an operator, an identity with its command, a timer; and the key of the request that began it."""
     what = f"{entry.trigger.kind.value} {entry.trigger.name}".rstrip()
     who = entry.actor or entry.identity
-    return f"{what} by {who}" if who else what
+    key = f", key {entry.idempotency_key}" if entry.idempotency_key else ""
+    return f"{what} by {who}{key}" if who else f"{what}{key}"
 
 
 def _card(runtime: WorkflowRuntime, process: Process, output: Output, *, result: CommandResult | None = None) -> None:
@@ -187,7 +226,7 @@ def _owner(runtime: WorkflowRuntime, owner: str | None) -> str:
     server = next((server for server in runtime.get_servers() if server.id == owner), None)
     if server is None:
         return f"{owner[:12]} (gone: this database knows no such server)"
-    return f"{server.name} on {server.host}, pid {server.pid} ({condition(server, datetime.now(UTC))}, {owner[:12]})"
+    return f"{server.name} on {server.host}, pid {server.pid} ({condition(server, runtime.get_time())}, {owner[:12]})"
 
 
 def _lines(process: Process, owner: str) -> dict[str, Any]:
@@ -201,6 +240,7 @@ def _lines(process: Process, owner: str) -> dict[str, Any]:
         "on the way to": f"{walk.activity}, because of {walk.run.kind.value} {walk.run.name}".rstrip() if walk else "",
         "executed by": owner,
         "cancel requested": f"by {cancel.actor}, because {cancel.reason}" if cancel else "",
+        "deadline": walk.deadline if walk and process.status == "Running" else None,
         "waits until": process.waiting_until,
         "last error": f"{error.type}: {error.message}" if error else "",
         "parameters": process.parameters,

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from workflow_runtime.cli.naming import NOT_FOUND, noun
-from workflow_runtime.cli.options import Call, Output, verb
-from workflow_runtime.cli.output import Table, json_text, say, shown, write
+from workflow_runtime.cli.options import BESIDE, Call, Output, verb
+from workflow_runtime.cli.output import Table, json_text, say, shown, span, write
+from workflow_runtime.cli.server import EVIDENCE, UNKNOWN
 from workflow_runtime.core.plain import plain
 
 if TYPE_CHECKING:
-    from workflow_runtime.core.restoring import RecoveryReport
+    from workflow_runtime.core.restoring import Death, RecoveryReport
     from workflow_runtime.runtime import WorkflowRuntime
 
 recovery = noun("recovery", "What became of the processes of a server that died, or would become of them.")
@@ -66,9 +68,10 @@ def plan(call: Call) -> None:
 
 @verb(recovery, "run", "wfr recovery run --app shop:runtime", "wfr recovery run --wait --plugins plugins/ -o json")
 @click.option("--wait", is_flag=True, help="Until the work that follows is done, not only decided.")
-def run(call: Call, wait: bool) -> None:
-    """Decide now about all that dead servers left. Starts a server, so none may hold the database."""
-    with call.server() as runtime:
+@BESIDE
+def run(call: Call, wait: bool, multi: bool) -> None:
+    """Decide now about all that dead servers left. Starts a server, so no single server may hold the database."""
+    with call.server(multi=multi) as runtime:
         done = runtime.recover(wait=wait)
         report = replace(_found(runtime, done.id), notes=done.notes) if done.id else done
     _say_notes(report.notes)
@@ -119,14 +122,32 @@ def _show(report: RecoveryReport, output: Output) -> None:
 
 
 def summary(report: RecoveryReport) -> list[str]:
-    """The sentence and the check line that stand above the decisions."""
-    died = ", ".join(f"{server[:8]} (last beat {shown(beat)})" for server, beat in report.dead_servers.items())
+    """What stands above the decisions: who found them, who had died, the times, the check line."""
     decisions = ", ".join(f"{number} {decision}" for decision, number in report.by_decision.items())
     skipped = f", {report.skipped} left to other servers" if report.skipped else ""
     return [
-        f"recovery {report.id[:8]} ({report.cause}) at {shown(report.noticed_at)}{f', after the death of {died}' if died else ''}",
+        f"recovery {report.id[:8]} ({report.cause}) by server {report.server[:8]} at {shown(report.noticed_at)}",
+        *(line for each in report.deaths for line in (_died(each), *_times(report, each))),
         f"{report.owned} owned = {report.decided} decided{skipped}{f': {decisions}' if decisions else ''}",
     ]
+
+
+def _died(each: Death) -> str:
+    """A recovery of an earlier release knows the id of the server and nothing else."""
+    who = f"{each.name or 'server'} ({each.server[:8]}{f' on {each.host}, pid {each.pid}' if each.host else ''})"
+    by = f", declared dead by server {each.declared_by[:8]}" if each.declared_by else ""
+    return f"{who} died: {EVIDENCE.get(each.evidence, UNKNOWN)}{by}"
+
+
+def times(report: RecoveryReport, each: Death) -> dict[str, datetime]:
+    """What happened when, in this order, of those moments that are known; all by the database's clock."""
+    known = {"noticed": each.declared_at, "adopted": report.adopted_at, "first progress": report.first_progress_at}
+    return {name: moment for name, moment in known.items() if moment is not None and moment > each.last_beat_at}
+
+
+def _times(report: RecoveryReport, each: Death) -> list[str]:
+    after = ", ".join(f"{name} after {span(moment - each.last_beat_at)}" for name, moment in times(report, each).items())
+    return [f"  last beat {shown(each.last_beat_at)}{f'; {after}' if after else ''}"]
 
 
 def _reason(reason: str, error: str) -> str:

@@ -31,6 +31,7 @@ from workflow_runtime.cli.options import Call
 from workflow_runtime.errors import (
     ActionNotFound,
     ActivityNotFound,
+    CommandInProgress,
     CommandNotFound,
     FilterError,
     PluginError,
@@ -57,13 +58,15 @@ _CODES: Mapping[type[WorkflowError], int] = {
 #: What to type next; an error without a line here says it in its message.
 _NEXT: Mapping[type[WorkflowError], str] = {
     ActionNotFound: "name your code with --app module:runtime, or its plugins with --plugins FOLDER",
+    CommandInProgress: "repeat it with --wait SECONDS; wfr process show ID tells where the process stands",
     CommandNotFound: "wfr process commands ID lists what may be given now",
     FilterError: "wfr process list --help shows filters",
     PluginError: "--plugins takes a folder with one .py file per plugin, or a single such file",
     ProcessBusy: "wfr recovery plan tells whether its server is dead",
     ProcessNotFound: "wfr process list shows the ids",
     SchemeNotFound: "wfr scheme list shows the codes; --schemes FILE brings one along",
-    ServerAlreadyRunning: "reading and operator verbs work beside it; what executes must be asked of that server, or after it was stopped",
+    ServerAlreadyRunning: "reading and operator verbs work beside it; what executes must be asked of that server, or after it was stopped; "
+    "beside servers in multi mode say --multi",
     StatusNotAllowed: "wfr process show ID tells where it stands",
     TimerNotFound: "wfr timer list shows them",
 }

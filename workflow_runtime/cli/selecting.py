@@ -1,7 +1,7 @@
 """Which processes a command means, and the values that are handed to them.
 
 Law: what people type is resolved to ids first, and what was listed is what is acted upon: a filter is never
-asked again between the question and the deed.
+asked again between the question and the deed. Of many only ids and revisions are kept.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import click
 from workflow_runtime.cli.output import json_text
 
 if TYPE_CHECKING:
+    from workflow_runtime.core.answers import Match
     from workflow_runtime.core.filters import ProcessFilter
     from workflow_runtime.core.process import Process
     from workflow_runtime.runtime import WorkflowRuntime
@@ -49,13 +50,18 @@ def resolve(runtime: WorkflowRuntime, text: str) -> UUID:
     return found[0]
 
 
-def selected(runtime: WorkflowRuntime, ids: Sequence[str], where: str | None) -> list[UUID]:
-    """The processes of an operator's verb: ids, ``-`` for ids on stdin, or a filter. Each once, in order."""
+def selected(runtime: WorkflowRuntime, ids: Sequence[str], where: str | None) -> list[Match]:
+    """The processes of an operator's verb: ids, ``-`` for ids on stdin, or a filter. Each once, in order.
+
+    Whoever names a process means it as it stands then; what a filter has found is meant as it was found.
+    """
+    from workflow_runtime.core.answers import Match
+
     if bool(ids) == (where is not None):
         raise click.UsageError("name processes by id, by - for ids on stdin, or by --where FILTER (one of them)")
     if where is not None:
-        return [process.id for process in every(runtime, parsed(where))]
-    return list(dict.fromkeys(resolve(runtime, text) for text in _texts(ids)))
+        return list(_matches(runtime, parsed(where)))
+    return [Match(one, None) for one in dict.fromkeys(resolve(runtime, text) for text in _texts(ids))]
 
 
 def _texts(ids: Iterable[str]) -> Iterator[str]:
@@ -74,6 +80,16 @@ def parsed(where: str | None) -> ProcessFilter:
     if where is not None and not where.strip():
         raise click.UsageError("the filter of --where is empty; write field=value, for instance --where 'status=Error', or leave out --where")
     return parse_filter(where or "", now=datetime.now(UTC))
+
+
+def _matches(runtime: WorkflowRuntime, filter: ProcessFilter) -> Iterator[Match]:
+    """Also of rows that cannot be read."""
+    cursor: str | None = None
+    while True:
+        page = runtime.find_matches(filter, after=cursor)
+        yield from page
+        if (cursor := page.next) is None:
+            return
 
 
 def every(runtime: WorkflowRuntime, filter: ProcessFilter) -> Iterator[Process]:

@@ -1,23 +1,38 @@
-"""``wfr server``: who is alive, and being one."""
+"""``wfr server``: who is alive, and being one.
+
+What is told of a server from outside, by the database's clock:
+
+=========  ===============================================================================
+condition  means
+=========  ===============================================================================
+alive      its lease has not passed
+draining   the same, and it takes nothing new: it is about to end
+silent     its lease has passed, and no server has declared it dead yet
+dead       a server has declared it dead; who, and on which evidence, stands beside it
+=========  ===============================================================================
+"""
 
 from __future__ import annotations
 
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from workflow_runtime.cli.naming import noun
 from workflow_runtime.cli.options import Call, verb
-from workflow_runtime.cli.output import Table, say, write
+from workflow_runtime.cli.output import Table, say, span, write
+from workflow_runtime.core.plain import plain
 from workflow_runtime.errors import WorkflowError
 
 if TYPE_CHECKING:
@@ -28,28 +43,73 @@ server = noun("server", "Who is alive, and being one.")
 
 SINGLE, MULTI = "single", "multi"
 
+#: How a death was noticed, in words.
+EVIDENCE = {
+    "lock": "its lock was freed",
+    "lease": "its lease expired",
+    "start": "it was gone when a server started",
+    "restore": "the database was renewed after a restore",
+}
+UNKNOWN = "how it was noticed is not known"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A server as it stands at one moment of the database's clock."""
+
+    server: Server
+    now: datetime
+    declared_by: str  #: the name of who declared it dead, or its id where it has no row any more
+
+    @property
+    def condition(self) -> str:
+        return condition(self.server, self.now)
+
+    @property
+    def silence(self) -> timedelta:
+        return self.now - self.server.last_beat_at
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields of the server, and what was made of them here; ``silence`` in seconds."""
+        told = {"condition": self.condition, "silence": self.silence.total_seconds(), "declared_by_name": self.declared_by}
+        return {**plain(self.server), **told}
+
+
 _SERVERS = Table(
     {
-        "server": lambda s: s.id[:12],
-        "name": lambda s: s.name,
-        "host": lambda s: s.host,
-        "pid": lambda s: s.pid,
-        "mode": lambda s: s.mode,
-        "version": lambda s: s.version,
-        "started": lambda s: s.started_at,
-        "last beat": lambda s: s.last_beat_at,
-        "condition": lambda s: condition(s, datetime.now(UTC)),
+        "server": lambda s: s.server.id[:12],
+        "name": lambda s: s.server.name,
+        "host": lambda s: s.server.host,
+        "pid": lambda s: s.server.pid,
+        "mode": lambda s: s.server.mode,
+        "version": lambda s: s.server.version,
+        "started": lambda s: s.server.started_at,
+        "last beat": lambda s: f"{span(s.silence)} ago",
+        "lock": lambda s: lock(s.server),
+        "death": lambda s: death(s),
+        "condition": lambda s: s.condition,
     },
-    id=lambda s: s.id,
+    id=lambda s: s["id"] if isinstance(s, dict) else s.server.id,
     empty="no server has used this database, or all were shut down; wfr server run starts one",
 )
 
 
 @verb(server, "list", "wfr server list", "wfr server ls -o json")
 def list_(call: Call) -> None:
-    """List the servers of a database, also dead ones: as long as they own work, and at least for a week."""
+    """List the servers of a database, also dead ones: as long as they own work, and at least for a week.
+
+    By the database's clock. LOCK tells whether its session lock is held, which vanishes with its process; where it is
+    not (behind a pooler), only the lease tells that it has died.
+    """
     with call.client() as runtime:
-        _SERVERS.show(runtime.get_servers(), call.output)
+        rows = listed(runtime)
+    _SERVERS.show([row.as_json() for row in rows] if call.wants_json else rows, call.output)
+
+
+def listed(runtime: WorkflowRuntime) -> list[Listed]:
+    servers, now = runtime.get_servers(), runtime.get_time()
+    names = {server.id: server.name for server in servers}
+    return [Listed(server=server, now=now, declared_by=names.get(server.declared_by, server.declared_by[:12])) for server in servers]
 
 
 def condition(server: Server, now: datetime) -> str:
@@ -61,15 +121,32 @@ def condition(server: Server, now: datetime) -> str:
     return "draining" if server.draining else "alive"
 
 
+def lock(server: Server) -> str:
+    """As it said at its last beat. Empty where there is none to hold: a server on SQLite holds its file, a dead one nothing."""
+    if server.dead_at is not None or not (server.lock_key or not server.lock_ok):
+        return ""
+    return "held" if server.lock_ok else "not held"
+
+
+def death(seen: Listed) -> str:
+    """How long after the last beat it was declared dead, why and by whom."""
+    server = seen.server
+    if server.dead_at is None:
+        return ""
+    by = f" by {seen.declared_by}" if seen.declared_by else ""
+    return f"{EVIDENCE.get(server.death, UNKNOWN)}: declared dead{by} {span(server.dead_at - server.last_beat_at)} after its last beat"
+
+
 @verb(
     server,
     "run",
     "wfr server run --app shop:runtime",
     "wfr server run --url sqlite:///shop.db --schemes schemes/ --plugins plugins/",
+    "wfr server run --multi --name eu-1 --url postgresql+psycopg://shop@db/shop --plugins plugins/",
 )
 @click.option("--name", metavar="LABEL", help="How the server is called in lists.")
 @click.option("--single", "mode", flag_value=SINGLE, help="The only server of its database (the default).")
-@click.option("--multi", "mode", flag_value=MULTI, help="One of several.")
+@click.option("--multi", "mode", flag_value=MULTI, help="One of several over one database: PostgreSQL, MariaDB or MySQL.")
 def run(call: Call, name: str | None, mode: str | None) -> None:
     """Be a server until SIGTERM or Ctrl-C: recovers, fires timers, does queued work. Then hand work back and end.
 
@@ -97,7 +174,7 @@ def run(call: Call, name: str | None, mode: str | None) -> None:
 
 def _ready(runtime: WorkflowRuntime) -> str:
     """One line that a supervisor or a test may wait for."""
-    mine = next((server for server in runtime.get_servers() if server.pid == os.getpid() and server.dead_at is None), None)
+    mine = next((server for server in reversed(runtime.get_servers()) if (server.host, server.pid) == (socket.gethostname(), os.getpid())), None)
     name = f"{mine.name} ({mine.mode}, {mine.id[:12]})" if mine else "server"
     return f"ready: {name} pid {os.getpid()}, schemes: {', '.join(runtime.get_scheme_codes()) or 'none'}"
 
@@ -106,7 +183,7 @@ def _lacking(runtime: WorkflowRuntime) -> Iterator[str]:
     """What this server cannot execute; it leaves such processes alone, and nobody else would say so."""
     for code in runtime.get_scheme_codes():
         with suppress(WorkflowError):  # a scheme that cannot be read is told of where it is used
-            if missing := runtime._parts.engine.unbound(runtime.get_scheme(code).key):
+            if missing := runtime.get_missing_names(code):
                 names = ", ".join(map(repr, missing))
                 yield f"this server has no {names}, which scheme {code!r} needs, and leaves its processes to others; name the program with --app or --plugins"
 

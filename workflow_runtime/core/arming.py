@@ -1,6 +1,7 @@
 """Which timers an activity has, and when they are armed.
 
-Law: a timer leads out of an activity or it has no row. What its value is, and that "0" has no row, is said here.
+Law: a timer leads out of an activity, or bounds the time that a process stands there, or it has no row. What its value is,
+and that "0" has no row, is said here.
 
 ==========  =====================================================================================
 rule        what it answers
@@ -21,11 +22,14 @@ from datetime import datetime
 from workflow_runtime.core import timing
 from workflow_runtime.core.process import Parameters, Process, Timer, Walk
 from workflow_runtime.core.scheme import Scheme
-from workflow_runtime.core.scheme_elements import TimerSpec
+from workflow_runtime.core.scheme_elements import Activity, TimerSpec
 from workflow_runtime.core.scheme_words import Missed, TimerType, TriggerType
 
 #: (definition, value as written) -> when it falls due; None: never
 DueOf = Callable[[TimerSpec, str], datetime | None]
+
+#: the name of the row of an idle timeout; a timer of a scheme must not have it
+IDLE_TIMEOUT = "idle timeout"
 
 TIMER_VALUE = "TimerValue_"  #: prefix of the parameter that overrides a timer's value
 
@@ -36,11 +40,17 @@ def arm(scheme: Scheme, activity: str, parameters: Parameters, due_of: DueOf) ->
     if entered is None or entered.is_final:
         return ()
     armed = []
-    for spec in timers_leaving(scheme, activity):
+    for spec in (*timers_leaving(scheme, activity), *_idle(entered)):
         value = timer_value(spec, parameters)
         if value != timing.IMMEDIATE and (due := due_of(spec, value)) is not None:
             armed.append(Timer(name=spec.name, due=due, value=value, keep=spec.keep_if_set))
     return tuple(armed)
+
+
+def _idle(activity: Activity) -> list[TimerSpec]:
+    """How long a process may stand here, as a timer."""
+    timeout = activity.idle_timeout
+    return [TimerSpec(name=IDLE_TIMEOUT, type=TimerType.INTERVAL, value=timeout.timer)] if timeout else []
 
 
 def rearm(process: Process, existing: Collection[str], due_of: DueOf, now: datetime, walk: Walk | None = None) -> tuple[Timer, ...]:
@@ -50,7 +60,12 @@ def rearm(process: Process, existing: Collection[str], due_of: DueOf, now: datet
     """
     scheme = process.pinned
     missing = [timer for timer in arm(scheme, process.activity, process.parameters, due_of) if timer.name not in existing]
-    return tuple(replace(t, keep=True) for t in missing if (spec := scheme.timer(t.name)) and t.due > next_base(spec, fired_at(spec, walk), now))
+    return tuple(replace(t, keep=True) for t in missing if _is_to_come(t, scheme, walk, now))
+
+
+def _is_to_come(timer: Timer, scheme: Scheme, walk: Walk | None, now: datetime) -> bool:
+    spec = scheme.timer(timer.name)
+    return timer.due > (next_base(spec, fired_at(spec, walk), now) if spec else now)
 
 
 def fired_at(spec: TimerSpec, walk: Walk | None) -> datetime | None:
@@ -82,6 +97,21 @@ def timers_leaving(scheme: Scheme, activity: str) -> list[TimerSpec]:
     """The definitions of the timers with a transition out of this activity, in document order."""
     names = dict.fromkeys(t.trigger.name for t in scheme.leaving(activity) if t.trigger.type is TriggerType.TIMER)
     return [spec for name in names if (spec := scheme.timer(name)) is not None]
+
+
+def has_timers(scheme: Scheme, activity: str) -> bool:
+    """Whether any process that stands there may have a timer of its scheme."""
+    entered = scheme.activity(activity)
+    return bool(timers_leaving(scheme, activity)) or (entered is not None and entered.idle_timeout is not None)
+
+
+def leads_on(process: Process) -> bool:
+    """Whether it may go on by itself from where it stands, if conditions hold."""
+    activity = process.pinned.activity(process.activity)
+    if activity is None or activity.is_final:
+        return False
+    automatic = any(transition.trigger.type is TriggerType.AUTO for transition in process.pinned.leaving(process.activity))
+    return automatic or bool(immediate_timers(process.pinned, process.activity, process.parameters))
 
 
 def immediate_timers(scheme: Scheme, activity: str, parameters: Parameters) -> list[str]:

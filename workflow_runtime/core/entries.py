@@ -1,7 +1,9 @@
 """What history tells: the rows of arrivals, failures and everything else that happens to a process.
 
 Law: a row is made from the process as it stands after it, and carries the next ``seq``; whoever takes the row
-into a change sets ``last_seq`` to it. Only MOVED rows change the activity.
+into a change sets ``last_seq`` to it. Only MOVED rows change the activity. Each row of a run that a request with an
+idempotency key began, the one that ends it included, names that key; of those only one MOVED row has the request for
+its trigger, so that the database shows that a key had one effect.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from workflow_runtime.core.keys import Key
 from workflow_runtime.core.process import EntryKind, ErrorInfo, HistoryEntry, Process, ProcessStatus, Trigger, TriggerKind, Walk
 from workflow_runtime.core.scheme_elements import Activity, Transition
 from workflow_runtime.core.scheme_words import Classifier
@@ -47,6 +50,7 @@ def note(
         walk_id=walk.id if walk else "",
         server=server,
         error=error,
+        idempotency_key=_key_of(walk),
     )
 
 
@@ -80,10 +84,15 @@ def moved(before: Process, after: Process, walk: Walk, transition: Transition | 
         server=server,
         started_at=walk.started_at,
         is_final=activity.is_final,
+        idempotency_key=_key_of(walk),
     )
 
 
-def unreadable(process_id: UUID, seq: int, activity: str, state: str, error: ErrorInfo, *, server: str | None, now: datetime) -> HistoryEntry:
+def _key_of(walk: Walk | None) -> str | None:
+    return walk.key.name if walk and walk.key else None
+
+
+def unreadable(process_id: UUID, seq: int, activity: str, state: str, error: ErrorInfo, *, key: Key | None, server: str | None, now: datetime) -> HistoryEntry:
     """The row of a process that went to Error because it cannot be read: there is none to make it from, only what is known of where it stood."""
     return HistoryEntry(
         process_id=process_id,
@@ -99,4 +108,5 @@ def unreadable(process_id: UUID, seq: int, activity: str, state: str, error: Err
         reason="what is stored of it cannot be read",
         server=server,
         error=error,
+        idempotency_key=key.name if key else None,
     )

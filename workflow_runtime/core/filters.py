@@ -18,8 +18,8 @@ parameters.NAME     whose parameter has exactly this value: JSON, or a text wher
 text                in whose scheme, activity, state, parameters or last error this text occurs
 ==================  =======================================================================
 
-The grammar is ``field=value`` separated by blanks; a value with blanks stands in double quotes, in
-which ``\\"`` and ``\\\\`` are a quote and a backslash.
+The grammar is ``field=value`` separated by blanks. A value with blanks stands in double quotes, in which ``\\"`` and
+``\\\\`` are a quote and a backslash; so does the name of a parameter: ``parameters."Due date"="2031-12-24"``.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ _TEXTS = ("scheme_code", "activity", "state", "identity", "tenant_id", "text")
 _PARAMETER = "parameters."
 _FIELDS = tuple(field.name for field in fields(ProcessFilter) if field.name != "parameters")
 
-_TERM = re.compile(r'\s*([^\s="]+)=("(?:[^"\\]|\\.)*"|[^\s"]*)(?=\s|$)', re.ASCII | re.DOTALL)
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_TERM = re.compile(rf'\s*(parameters\.{_QUOTED}|[^\s="]+)=({_QUOTED}|[^\s"]*)(?=\s|$)', re.ASCII | re.DOTALL)
 
 
 def parse_filter(text: str, *, now: datetime) -> ProcessFilter:
@@ -91,7 +92,7 @@ def parse_filter(text: str, *, now: datetime) -> ProcessFilter:
     parameters: dict[str, Any] = {}
     for field, value in _terms(text):
         if field.startswith(_PARAMETER) and len(field) > len(_PARAMETER):
-            _put(parameters, field.removeprefix(_PARAMETER), _json_or_text(value), field)
+            _put(parameters, _unquoted(field.removeprefix(_PARAMETER)), _json_or_text(value), field)
         elif field in _FIELDS:
             _put(written, field, _moment(value, now) if field == "updated_before" else value, field)
         else:

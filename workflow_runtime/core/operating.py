@@ -9,7 +9,7 @@ verb           what becomes true
 =============  ==============================================================================
 set_activity   a walk into that activity, with its actions; or only stand there
 fire_timer     the walk of that timer, whenever it is due (as any other that is begun by a timer)
-resume         the kept walk goes on at its first unfinished step, retry counts and deaths at 0
+resume         the kept walk goes on at its first unfinished step, retry counts and deaths at 0, its deadline anew
 cancel         Terminated with the reason, the walk kept (rules.cancel)
 delete         process, timers and journal go; history stays, with a last row that tells
 set_parameter  the value, at once
@@ -24,9 +24,22 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from workflow_runtime.core import entries, rules
+from workflow_runtime.core import entries, rules, settling
 from workflow_runtime.core.frozen import FrozenDict
-from workflow_runtime.core.process import Change, ChangeKind, EntryKind, Parameters, Process, Timer, TimerKind, Trigger, TriggerKind, Walk, evolve
+from workflow_runtime.core.process import (
+    Change,
+    ChangeKind,
+    EntryKind,
+    Parameters,
+    Process,
+    ProcessStatus,
+    Timer,
+    TimerKind,
+    Trigger,
+    TriggerKind,
+    Walk,
+    evolve,
+)
 
 
 class Order(NamedTuple):
@@ -60,10 +73,11 @@ def walk_into(activity: str, order: Order, *, walk_id: str, temporary: Parameter
     )
 
 
-def begin(process: Process, walk: Walk, order: Order, *, owner: str | None, now: datetime) -> Change:
+def begin(process: Process, walk: Walk, order: Order | None, *, owner: str | None, now: datetime) -> Change:
     """The walk as ordered; deaths are counted anew.
 
     ``owner`` None (a client cannot execute): it stands with an empty owner and a due row, which any server takes.
+    ``order`` None: history knows it from the client that left it.
     """
     begun = rules.begin(process, walk, owner=owner, now=now)
     assert begun.after is not None
@@ -71,25 +85,26 @@ def begin(process: Process, walk: Walk, order: Order, *, owner: str | None, now:
     if owner is None:
         row = Timer(name=TimerKind.START, kind=TimerKind.START, due=now)
         change = replace(change, arm=(row,), release=False)
-    return told(change, order, server=owner, now=now)
-
-
-def take_up(process: Process, *, owner: str, now: datetime) -> Change:
-    """A waiting process becomes mine and its reserved row goes."""
-    after = evolve(process, owner=owner, token=process.token + 1, waiting_until=None, updated_at=now)
-    return Change(kind=ChangeKind.CLAIM, before=process, after=after, release=True)
+    return told(change, order, server=owner, now=now) if order else change
 
 
 def resume(process: Process, walk: Walk, order: Order, *, now: datetime) -> Walk:
     """The kept walk, as a person lets it go on."""
-    return replace(walk, tries=0, actor=order.actor, reason=order.reason)
+    in_doubt = walk.in_doubt or not process.is_waiting  # what waits had not begun another attempt
+    return replace(walk, tries=0, attempts=(), in_doubt=in_doubt, deadline=None, timeouts=0, actor=order.actor, reason=order.reason)
 
 
-def settle(process: Process, order: Order, *, server: str | None, now: datetime) -> Change:
-    """Resumed without a walk and without an automatic way out: it waits where it stands."""
-    rested = rules.rest(process, now=now)
-    assert rested.after is not None
-    return told(replace(rested, kind=ChangeKind.OPERATE), order, server=server, now=now)
+def settle(process: Process, order: Order | None, *, server: str | None, now: datetime) -> Change:
+    """Resumed without a walk and without an automatic way out: it waits where it stands. ``order`` None: it was told when a client left it."""
+    rested = replace(rules.rest(process, now=now), kind=ChangeKind.OPERATE, release=True)
+    return told(rested, order, server=server, now=now) if order else rested
+
+
+def left(process: Process, order: Order, *, now: datetime) -> Change:
+    """Resumed without a walk by a client, which knows no conditions: any server looks for an automatic way on, see ``begin``."""
+    after = evolve(rules.at_rest(process, ProcessStatus.RUNNING, now), token=process.token + 1)
+    row = Timer(name=TimerKind.START, kind=TimerKind.START, due=now)
+    return told(Change(kind=ChangeKind.OPERATE, before=process, after=after, arm=(row,)), order, server=None, now=now)
 
 
 def delete(process: Process, order: Order, *, server: str | None, now: datetime) -> Change:
@@ -112,7 +127,9 @@ def set_timer(process: Process, name: str, due: datetime, order: Order, *, serve
 
 
 def told(change: Change, order: Order, *, server: str | None, now: datetime) -> Change:
-    """The same change with a history row that names actor and reason."""
+    """The same change with a history row that names actor and reason, and the key of a request whose run it ends."""
     assert change.after is not None
     entry = entries.note(change.after, EntryKind.OPERATED, now=now, server=server, trigger=order.trigger, actor=order.actor, reason=order.reason)
+    if (ended := settling.settles(change)) is not None:
+        entry = replace(entry, idempotency_key=ended.name)
     return replace(change, after=evolve(change.after, last_seq=entry.seq), entries=(*change.entries, entry))

@@ -120,13 +120,18 @@ class View(Mapping[str, Any]):
 
 
 class Draft(dict[str, Any]):
-    """The copy of the values that an action works on. It notes what is assigned; copies of it are plain dictionaries."""
+    """The copy of the values that an action works on. It notes what is assigned; copies of it are plain dictionaries.
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
+    ``check`` raises where nothing may be assigned any more.
+    """
+
+    def __init__(self, values: Mapping[str, Any], check: Callable[[], None] = lambda: None) -> None:
         super().__init__(values)
         self.assigned: set[str] = set()
+        self._check = check
 
     def __setitem__(self, name: str, value: Any) -> None:
+        self._check()
         self.assigned.add(name)
         super().__setitem__(name, value)
 

@@ -14,7 +14,7 @@ registered names                unknown_action (warning where missing actions ar
                                 unknown_condition, unknown_rule, predefined_actor (warning)
 conditions                      condition_mix, the codes of ExpressionError, unknown_name
 values                          the codes of TimerValueError and ParameterError, system_name
-                                (warning), interval_as_time (warning)
+                                (warning), interval_as_time, unused_timeout (warnings)
 what a later release executes   not_supported: core/unsupported.py
 ==============================  =============================================================
 
@@ -31,14 +31,16 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from workflow_runtime.core import types
+from workflow_runtime.core.arming import IDLE_TIMEOUT
 from workflow_runtime.core.expression import compile_expression
 from workflow_runtime.core.finding import Finding, Names, actions, folded, listed, owners, placed
+from workflow_runtime.core.handling import ELSEWHERE
 from workflow_runtime.core.parameters import SYSTEM
 from workflow_runtime.core.reachability import reachability, reactions
 from workflow_runtime.core.scheme import Scheme
-from workflow_runtime.core.scheme_elements import Condition, Element
+from workflow_runtime.core.scheme_elements import Condition, Element, Timeout
 from workflow_runtime.core.scheme_words import ConditionType, ReactionType, RecoveryKind, TimerType, TriggerType
-from workflow_runtime.core.timing import CronNext, check_timer, reads_as_interval
+from workflow_runtime.core.timing import CronNext, check_timer, parse_interval, reads_as_interval
 from workflow_runtime.core.unsupported import NOT_SUPPORTED, unsupported
 from workflow_runtime.core.values import quoted
 from workflow_runtime.errors import ExpressionError, ParameterError, Problem, TimerValueError
@@ -72,6 +74,7 @@ def problems(
         _conditions(scheme),
         _expression_names(scheme) if not external_parameters else (),
         _timers(scheme, cron, custom_timer_values),
+        _timeouts(scheme),
         _values(scheme),
         reachability(scheme),
     )
@@ -317,6 +320,30 @@ def _timers(scheme: Scheme, cron: CronNext | None, custom: bool) -> Iterator[Fin
         except TimerValueError as error:
             if error.code != NOT_SUPPORTED:
                 yield Finding(timer, error.code, f"timer {quoted(timer.name)}: {error.message}", "warning" if custom else "error")
+
+
+def _timeouts(scheme: Scheme) -> Iterator[Finding]:
+    for timer in scheme.timers:
+        if timer.name == IDLE_TIMEOUT:
+            yield Finding(timer, "system_name", f"the name {quoted(timer.name)} is that of idle timeouts of activities; rename the timer")
+    for activity in scheme.activities:
+        who = f"timeout of activity {quoted(activity.name)}"
+        yield from _timeout(f"the idle {who}", activity.idle_timeout, ELSEWHERE)
+        yield from _timeout(f"the execution {who}", activity.execution_timeout, (*ELSEWHERE, ReactionType.RETRY))
+        if activity.execution_timeout and not activity.implementation:
+            message = f"the execution {who} bounds nothing, for the activity has no actions; remove it, or was idle_timeout meant?"
+            yield Finding(activity.execution_timeout, "unused_timeout", message, "warning")
+
+
+def _timeout(who: str, timeout: Timeout | None, allowed: tuple[ReactionType, ...]) -> Iterator[Finding]:
+    if timeout is None:
+        return
+    if timeout.type not in allowed:
+        yield Finding(timeout, "bad_value", f"{who} is of type {timeout.type}; expected {' or '.join(allowed)}")
+    try:
+        parse_interval(timeout.timer)
+    except TimerValueError as error:
+        yield Finding(timeout, error.code, f"{who}: {error.message}")
 
 
 def _values(scheme: Scheme) -> Iterator[Finding]:

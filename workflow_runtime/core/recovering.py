@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from workflow_runtime.core import entries, rules
+from workflow_runtime.core import entries, expiring, rules
 from workflow_runtime.core.frozen import FrozenDict
 from workflow_runtime.core.process import (
     Change,
@@ -43,7 +43,7 @@ from workflow_runtime.core.scheme_words import RecoveryKind
 
 CANCEL = "cancel"  #: who decides where a person had asked for the end
 MOST_ADOPTIONS = 5  #: without a decision between them
-SUSPECT_DEATHS = 2  #: from here on a server executes one such process at a time
+SUSPECT_DEATHS = 2  #: from here on a server executes one such process at a time, until it got past that step
 
 DECLARED = {
     RecoveryKind.ERROR: DecisionKind.DEFAULT,
@@ -98,6 +98,11 @@ class Case:
     def step(self) -> str:
         walk = self.process.walk
         return rules.step_name(walk.activity, walk.step) if walk else ""
+
+
+def clears(change: Change) -> bool:
+    """Whether a process that servers died with has got past the step that they died with."""
+    return change.before is not None and change.before.deaths >= SUSPECT_DEATHS and change.after is not None and change.result.deaths == 0
 
 
 def action_in_flight(process: Process) -> ActionRef | None:
@@ -169,18 +174,22 @@ def by_restorer(case: Case, decision: RestoreDecision, name: str, *, error: str 
     return Ruling(decision=decision, decided_by=name, status=status, error=error)
 
 
-def objection(case: Case, decision: RestoreDecision, *, resumable: bool) -> str:
-    """Why a decision cannot be carried out, as an operator would want to read it; empty: it can."""
+def not_resumable(process: Process, action: ActionRef, *, at_most_once: bool) -> str:
+    """Why its walk must not go on with this action, as an operator would want to read it."""
+    where = f"process {process.id}: action {action.name!r} of activity {process.walk.activity!r}" if process.walk else f"process {process.id}"
+    if at_most_once:
+        return f"{where} is to be done at most once and may have been started: outcome unknown"
+    return f"{where} is not resumable; it may have been started and its outcome is not known"
+
+
+def objection(case: Case, decision: RestoreDecision, *, obstacle: str) -> str:
+    """Why a decision cannot be carried out, as an operator would want to read it; empty: it can. ``obstacle``: what stands against a resume."""
     process = case.process
     if decision.kind is DecisionKind.JUMP and process.pinned.activity(decision.activity) is None:
         return f"the scheme {process.scheme_code!r} has no activity {decision.activity!r}"
     if decision.kind is DecisionKind.RESUME and process.walk is None:
         return f"process {process.id} has no interrupted walk to resume"
-    if decision.kind is DecisionKind.RESUME and not resumable:
-        action = action_in_flight(process)
-        where = f"action {action.name!r} of activity {process.walk.activity!r}" if action and process.walk else "the action"
-        return f"process {process.id}: {where} is not resumable; it may have been started and its outcome is not known"
-    return ""
+    return obstacle if decision.kind is DecisionKind.RESUME else ""
 
 
 # ------------------------------------------------------------------ changes
@@ -202,7 +211,7 @@ def carry_out(case: Case, ruling: Ruling, record: Decision, *, walk_id: str, own
     walk = _resumed(case, ruling) if kind is DecisionKind.RESUME else _anew(case, ruling, walk_id, now)
     after = evolve(
         case.process,
-        walk=walk,
+        walk=expiring.with_deadline(walk, case.process.pinned, now),
         parameters=_with(case.process.parameters, ruling.decision.persistent),
         deaths=case.deaths,
         deaths_step=case.step,
@@ -220,7 +229,7 @@ def _broken_off(case: Case, ruling: Ruling, record: Decision, owner: str, now: d
     after = rules.at_rest(process, ruling.status, now)
     after = evolve(after, token=process.token + 1, parameters=_with(process.parameters, ruling.decision.persistent))
     kind = EntryKind.CANCELLED if cancelled else EntryKind.RECOVERED
-    entry = _entry(after, record, owner, now, kind=kind, actor=cancelled.actor if cancelled else None)
+    entry = _entry(after, record, owner, now, kind=kind, actor=cancelled.actor if cancelled else None, walk=process.walk)
     return replace(_verdict(case, evolve(after, last_seq=entry.seq), entry, record), arm=case.armed, release=True)
 
 
@@ -236,7 +245,7 @@ def _verdict(case: Case, after: Process, entry: HistoryEntry, record: Decision) 
 def _resumed(case: Case, ruling: Ruling) -> Walk:
     walk = case.process.walk
     assert walk is not None
-    return replace(walk, tries=walk.tries + 1, temporary=_with(walk.temporary, ruling.decision.temporary))
+    return replace(walk, tries=walk.tries + 1, in_doubt=True, temporary=_with(walk.temporary, ruling.decision.temporary))
 
 
 def _anew(case: Case, ruling: Ruling, walk_id: str, now: datetime) -> Walk:
@@ -248,12 +257,21 @@ def _anew(case: Case, ruling: Ruling, walk_id: str, now: datetime) -> Walk:
     return replace(walk, automatic=0, temporary=_with(walk.temporary, decision.temporary))
 
 
-def _entry(after: Process, record: Decision, owner: str, now: datetime, *, kind: EntryKind = EntryKind.RECOVERED, actor: str | None = None) -> HistoryEntry:
-    """As in the row of a failure, the operator who set the walk going stands in that of its recovery."""
+def _entry(
+    after: Process,
+    record: Decision,
+    owner: str,
+    now: datetime,
+    *,
+    kind: EntryKind = EntryKind.RECOVERED,
+    actor: str | None = None,
+    walk: Walk | None = None,
+) -> HistoryEntry:
+    """As in the row of a failure, the operator who set the walk going stands in that of its recovery. ``walk``: as it was, with its key."""
     trigger, reason = Trigger(TriggerKind.RECOVERY, record.decision), record.reason
     if kind is EntryKind.RECOVERED and after.walk is not None:
         actor, reason = actor or after.walk.actor, reason or after.walk.reason or ""
-    return entries.note(after, kind, now=now, server=owner, trigger=trigger, actor=actor, reason=reason)
+    return entries.note(after, kind, now=now, server=owner, trigger=trigger, actor=actor, reason=reason, walk=walk)
 
 
 def _with(values: Parameters, more: Parameters) -> Parameters:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
@@ -97,7 +97,45 @@ class Server:
     lease_until: datetime
     dead_at: datetime | None = None
     draining: bool = False
-    lock_ok: bool = True
+    lock_ok: bool = True  #: at its last beat its session still held the lock; where not, only the lease counts
+    lock_key: str = ""  #: of the session lock it holds now; none where there is none
+    beat_every: timedelta = timedelta(0)  #: how often it means to beat; 0: it did not say
+    death: str = ""  #: how its death was noticed: lock, lease, start or restore
+    declared_by: str = ""  #: the incarnation that declared it dead
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Death:
+    """A server that died, as a recovery report tells it.
+
+    ``evidence``: how that was noticed: lock (it was freed), lease (it expired), start (of a server),
+    restore (of a copy of the database, in which nobody lives); empty: it was not noted.
+    """
+
+    server: str
+    name: str
+    host: str
+    pid: int
+    last_beat_at: datetime
+    declared_at: datetime
+    evidence: str = ""
+    declared_by: str = ""
+
+    @classmethod
+    def of(cls, server: Server) -> Death | None:
+        """None: it is not dead."""
+        if server.dead_at is None:
+            return None
+        return cls(
+            server=server.id,
+            name=server.name,
+            host=server.host,
+            pid=server.pid,
+            last_beat_at=server.last_beat_at,
+            declared_at=server.dead_at,
+            evidence=server.death,
+            declared_by=server.declared_by,
+        )
 
 
 class Interruption(NamedTuple):
@@ -180,15 +218,20 @@ class RecoveryPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecoveryReport:
-    """One recovery pass that found something: ``owned`` processes stood in Running, ``decided`` were decided."""
+    """One recovery pass that found something: ``owned`` processes stood in Running, ``decided`` were decided.
+
+    Moments by the database's clock. ``noticed_at``: the first of these servers was declared dead, or the pass began if
+    that was before. ``adopted_at``: the first process became the acting server's. ``first_progress_at``: the first verdict
+    was committed; an adoption alone is no progress.
+    """
 
     id: str
     cause: str  #: start, sweep or manual
     server: str  #: the incarnation that acts
-    dead_servers: Mapping[str, datetime] = field(default_factory=dict)  #: id -> last beat
+    deaths: tuple[Death, ...] = ()  #: the servers whose processes it found
     owned: int = 0
     decided: int = 0
-    skipped: int = 0  #: another server was first, or must decide: this one lacks what the scheme needs
+    skipped: int = 0  #: another server was first, must decide (this one lacks what the scheme needs), or does so later: the database was away
     by_decision: Mapping[str, int] = field(default_factory=dict)
     noticed_at: datetime | None = None
     adopted_at: datetime | None = None
@@ -196,3 +239,8 @@ class RecoveryReport:
     ended_at: datetime | None = None
     decisions: tuple[Decision, ...] = ()
     notes: tuple[str, ...] = ()  #: what was left to other servers and why; told to the caller, not stored
+
+    @property
+    def dead_servers(self) -> Mapping[str, datetime]:
+        """Id -> last beat."""
+        return FrozenDict({death.server: death.last_beat_at for death in self.deaths})

@@ -1,4 +1,4 @@
-"""How a live process moves: create, begin, journal, arrive, rest, fail, refuse.
+"""How a live process moves: create, begin, journal, arrive, rest, fail, refuse. How it waits: waiting.py.
 
 Law: a rule is a function from values to one ``Change``; it reads no clock, asks no plugin, touches no store.
 The commit point of a walk A -> B lies after B's last action: until then the row says A.
@@ -15,7 +15,6 @@ fail        something raised               the status rule; the walk is kept; mi
 divert      ... and a listener names an    the cause in history, a new walk into that activity
             activity
 cancel      a person asked for it          Terminated with actor and reason; the walk is kept
-release     the server shuts down          nobody's, token + 1, a retry row that is due now
 refuse      a due timer leads nowhere      a history row; the timer armed again, or Terminated
 ==========  =============================  ==========================================================
 
@@ -33,6 +32,7 @@ from uuid import UUID
 from workflow_runtime.core import entries, timing
 from workflow_runtime.core.arming import DueOf, rearm, type_of
 from workflow_runtime.core.frozen import EMPTY
+from workflow_runtime.core.keys import Key
 from workflow_runtime.core.process import (
     CancelRequest,
     Change,
@@ -44,7 +44,6 @@ from workflow_runtime.core.process import (
     Process,
     ProcessStatus,
     Timer,
-    TimerKind,
     Trigger,
     TriggerKind,
     Walk,
@@ -53,6 +52,8 @@ from workflow_runtime.core.process import (
 from workflow_runtime.core.scheme import Scheme
 from workflow_runtime.core.scheme_elements import Transition
 from workflow_runtime.core.scheme_words import Classifier, TriggerType
+
+_BORN = Trigger(TriggerKind.CREATE)
 
 # ------------------------------------------------------------------ birth and begin
 
@@ -70,18 +71,19 @@ def create(
     identity: str | None = None,
     impersonated_identity: str | None = None,
     tenant_id: str | None = None,
+    key: Key | None = None,
 ) -> Change:
     """A process about to enter its initial activity; ``owner`` None leaves it to any server."""
-    born = Trigger(TriggerKind.CREATE)
     walk = Walk(
         id=walk_id,
         activity=scheme.initial_activity,
-        trigger=born,
-        run=born,
+        trigger=_BORN,
+        run=_BORN,
         started_at=now,
         identity=identity,
         impersonated_identity=impersonated_identity,
         temporary=temporary,
+        key=key,
     )
     process = Process(
         id=process_id,
@@ -100,12 +102,13 @@ def create(
         walk=walk,
         scheme=scheme,
     )
-    return Change(kind=ChangeKind.CREATE, before=None, after=process)
+    return Change(kind=ChangeKind.CREATE, before=None, after=process, opens=key)
 
 
 def begin(process: Process, walk: Walk, *, owner: str | None, now: datetime) -> Change:
     """The process is Running with this walk: a claim from rest, or the next walk of a run in hand."""
     claims = process.owner is None
+    held = process.walk.key if process.walk else None
     after = evolve(
         process,
         status=ProcessStatus.RUNNING,
@@ -118,7 +121,8 @@ def begin(process: Process, walk: Walk, *, owner: str | None, now: datetime) -> 
     )
     drop = (walk.trigger.name,) if walk.trigger.kind is TriggerKind.TIMER else ()
     kind = ChangeKind.CLAIM if claims else ChangeKind.ARRIVE
-    return Change(kind=kind, before=process, after=after, drop=drop, release=claims and process.status is ProcessStatus.RUNNING)
+    opens = walk.key if claims and walk.key != held else None
+    return Change(kind=kind, before=process, after=after, drop=drop, release=claims and process.status is ProcessStatus.RUNNING, opens=opens)
 
 
 def walk_after(old: Walk | None, activity: str, trigger: Trigger, *, walk_id: str, now: datetime, reason: str | None = None) -> Walk:
@@ -134,6 +138,7 @@ def walk_after(old: Walk | None, activity: str, trigger: Trigger, *, walk_id: st
         temporary=old.temporary if old else EMPTY,
         automatic=old.automatic + 1 if old else 0,
         reason=reason,
+        key=old.key if old else None,
     )
 
 
@@ -153,6 +158,7 @@ def next_walk(done: Walk, transition: Transition, temporary: Parameters, *, walk
         temporary=temporary,
         automatic=done.automatic + 1,
         due=done.due,
+        key=done.key,
     )
 
 
@@ -165,7 +171,7 @@ def journal(process: Process, entry: JournalEntry, *, now: datetime) -> Change:
     survived = process.deaths_step == step_name(entry.activity, entry.index)
     after = evolve(
         process,
-        walk=replace(walk, step=entry.index + 1, tries=0),
+        walk=replace(walk, step=entry.index + 1, tries=0, attempts=(), in_doubt=False),
         deaths=0 if survived else process.deaths,
         deaths_step="" if survived else process.deaths_step,
         updated_at=now,
@@ -174,8 +180,9 @@ def journal(process: Process, entry: JournalEntry, *, now: datetime) -> Change:
 
 
 def journal_step(process: Process, entry: JournalEntry, *, now: datetime) -> Change:
-    """The result of a ``ctx.step`` inside an action is durable; the walk stands where it stood."""
-    return Change(kind=ChangeKind.STEP, before=process, after=evolve(process, updated_at=now), journal=(entry,))
+    """The result of a ``ctx.step`` inside an action, or the intent to start it, is durable; the walk stands where it stood."""
+    kind = ChangeKind.INTENT if entry.intent else ChangeKind.STEP
+    return Change(kind=kind, before=process, after=evolve(process, updated_at=now), journal=(entry,))
 
 
 def arrive(process: Process, parameters: Parameters, armed: Iterable[Timer], *, server: str | None, now: datetime) -> Change:
@@ -224,26 +231,20 @@ def divert(
     return failed.then(begin(failed.after, walk, owner=server, now=now))
 
 
-def release(process: Process, *, now: datetime) -> Change:
-    """Handed back between two steps by a server that shuts down: any server takes it up at once, nothing is counted."""
-    after = evolve(process, owner=None, token=process.token + 1, waiting_until=now, updated_at=now)
-    row = Timer(name=TimerKind.RETRY, kind=TimerKind.RETRY, due=now)
-    return Change(kind=ChangeKind.RELEASE, before=process, after=after, arm=(row,))
-
-
 def cancel(process: Process, request: CancelRequest, *, server: str | None, now: datetime) -> Change:
     """Broken off on request, at a step boundary or at rest; the walk is kept, so that it can be resumed."""
     after = at_rest(process, ProcessStatus.TERMINATED, now)
     trigger = Trigger(TriggerKind.OPERATOR, "cancel")
-    entry = entries.note(after, EntryKind.CANCELLED, server=server, now=now, trigger=trigger, actor=request.actor, reason=request.reason)
+    entry = entries.note(after, EntryKind.CANCELLED, server=server, now=now, trigger=trigger, walk=process.walk, actor=request.actor, reason=request.reason)
     after = evolve(after, last_seq=entry.seq)
     return Change(kind=ChangeKind.CANCEL, before=process, after=after, entries=(entry,), release=True)
 
 
 def at_rest(process: Process, status: ProcessStatus, now: datetime) -> Process:
-    """Nobody's, with its counters of mishaps back at zero; the walk is kept where the status is a broken one."""
+    """Nobody's, with its counters of mishaps back at zero; the walk is kept where the status is a broken one, without its key."""
     return evolve(
         process,
+        walk=replace(process.walk, key=None) if process.walk and process.walk.key else process.walk,
         status=status,
         status_since=process.status_since if process.status is status else now,
         owner=None,
@@ -279,9 +280,10 @@ def fail(
     armed = rearm(process, left, due_of, now, failed_walk or process.walk)
     status = broken_status(process.pinned, process.activity, {*left, *(timer.name for timer in armed)})
     after = evolve(at_rest(process, status, now), last_error=error)
-    entry = entries.failed(after, error, failed_walk, server, now)
+    entry = entries.failed(after, error, failed_walk or process.walk, server, now)
     after = evolve(after, last_seq=entry.seq)
-    return Change(kind=ChangeKind.FAIL, before=process, after=after, entries=(entry,), drop=fired, arm=armed, release=True)
+    opens = failed_walk.key if failed_walk and process.owner is None else None  # what could not even begin
+    return Change(kind=ChangeKind.FAIL, before=process, after=after, entries=(entry,), drop=fired, arm=armed, release=True, opens=opens)
 
 
 def refuse_timer(

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from workflow_runtime.core.finding import Finding, Names, actions, owners, placed
+from workflow_runtime.core.finding import Finding, Names, placed
 from workflow_runtime.core.scheme import Scheme
 from workflow_runtime.core.scheme_elements import Activity, Element, TimerSpec
-from workflow_runtime.core.scheme_words import Effect, TimerType
+from workflow_runtime.core.scheme_words import TimerType
 from workflow_runtime.core.timing import parse_interval
 from workflow_runtime.core.values import quoted
 from workflow_runtime.errors import Problem, TimerValueError
@@ -47,14 +47,8 @@ def _findings(row: NotExecuted, scheme: Scheme, names: Names) -> Iterator[Findin
 
 
 def _owner(scheme: Scheme, element: Element) -> str:
-    """`` of activity 'Charge'``: the nearest element with a name, which may be the element itself."""
-    if isinstance(element, Scheme):
-        return f" of scheme {quoted(scheme.code)}"
-    for activity in scheme.activities:
-        parts = (activity, *activity.implementation, activity.execution_timeout, activity.idle_timeout, *activity.handlers)
-        if any(part is element for part in parts):
-            return f" of activity {quoted(activity.name)}"
-    name = getattr(element, "name", "")
+    """`` of activity 'Charge'``."""
+    name = scheme.code if element is scheme else getattr(element, "name", "")
     return f" of {type(element).__name__.removesuffix('Spec').lower()} {quoted(name)}"
 
 
@@ -77,11 +71,6 @@ NOT_EXECUTED: tuple[NotExecuted, ...] = (
     _Row("a fork", lambda s, _: (t for t in s.transitions if t.fork), "let one process take the branches one after the other"),
     _Row("inlining", lambda s, _: (a for a in s.activities if a.inline), "copy the activities of that scheme to this place"),
     _Row("InlinedFinalActivityName", lambda s, _: (t for t in s.transitions if t.inlined_final_activity), "let the transition start at an ordinary activity"),
-    _Row("an execution timeout", lambda s, _: (a.execution_timeout for a in s.activities if a.execution_timeout), "let the action watch its own time"),
-    _Row("an idle timeout", lambda s, _: (a.idle_timeout for a in s.activities if a.idle_timeout), "use a transition with a timer"),
-    _Row("an exception handler", lambda s, _: (h for a in s.activities for h in a.handlers), "use the hook workflow_error"),
-    _Row("a retry declaration", lambda s, _: (o for o in owners(s) if o.retry), "repeat the call inside the action"),
-    _Row("effect at_most_once", lambda s, _: (a for _, a in actions(s) if a.effect is Effect.AT_MOST_ONCE), "declare the action resumable: false"),
     _Row("the custom type without a plugin", _custom, "install the plugin for this type, or use actions"),
     _Row("an interval in working time", lambda s, _: (t for t in s.timers if _is_working(t)), "write it in plain units: d, h, m, s"),
     _Row("the working calendar", lambda s, _: (s,) if s.calendar else (), "remove it"),

@@ -10,6 +10,7 @@ class Bystander:
     """Stands where a server has its ``Presence``: no incarnation, no lock, no beat."""
 
     incarnation: str | None = None
+    peers: tuple[str, ...] = ()
 
     def __init__(self, store: Store) -> None:
         self._store = store

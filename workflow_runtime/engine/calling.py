@@ -1,7 +1,8 @@
 """Calls what users have written: synchronous or ``async def``, on the right loop.
 
 A coroutine runs on the loop of the ``runtime.aio`` call it belongs to, else on the loop given with
-``with_event_loop``, else on a loop of the runtime's own in a background thread.
+``with_event_loop``, else on a loop of the runtime's own in a background thread. A loop whose own thread waits for the
+call is refused: it would wait for ever.
 """
 
 from __future__ import annotations
@@ -19,8 +20,17 @@ from workflow_runtime.errors import EventLoopBlocked
 #: the loop on which the present ``runtime.aio`` verb was awaited
 calling_loop: ContextVar[asyncio.AbstractEventLoop | None] = ContextVar("calling_loop", default=None)
 
+#: the loops whose threads wait for the present call, where it was handed to another thread
+_held_up: ContextVar[frozenset[asyncio.AbstractEventLoop]] = ContextVar("held_up", default=frozenset())
 
 CANCEL_SECONDS = 2.0  #: how long the end waits for coroutines that were cancelled
+
+
+OnGiveUp = Callable[[Callable[[], object]], None]
+
+
+def _never(stop: Callable[[], object]) -> None:
+    """Nobody gives the call up."""
 
 
 class Caller:
@@ -32,14 +42,17 @@ class Caller:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
-    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """The result of ``function(*arguments)``, awaited if it is awaitable; what it raises passes through."""
-        result = function(*arguments)
-        return self.wait(result) if inspect.isawaitable(result) else result
+    def call(self, function: Callable[..., Any], *arguments: Any, on_give_up: OnGiveUp = _never) -> Any:
+        """The result of ``function(*arguments)``, awaited if it is awaitable; what it raises passes through.
 
-    def wait(self, awaitable: Awaitable[Any]) -> Any:
+        ``on_give_up`` is told how to cancel what is awaited.
+        """
+        result = function(*arguments)
+        return self.wait(result, on_give_up) if inspect.isawaitable(result) else result
+
+    def wait(self, awaitable: Awaitable[Any], on_give_up: OnGiveUp = _never) -> Any:
         loop = calling_loop.get() or self._given or self._background()
-        if _running_loop() is loop:
+        if loop is _running_loop() or loop in _held_up.get():
             _drop(awaitable)
             raise EventLoopBlocked()
         outcome = _outcome(awaitable)
@@ -49,6 +62,7 @@ class Caller:
             outcome.close()
             _drop(awaitable)
             raise
+        on_give_up(future.cancel)
         try:
             result, fatal = future.result()
         except BaseException:
@@ -81,6 +95,12 @@ class Caller:
                 self._thread = threading.Thread(target=self._own.run_forever, name="workflow-runtime-loop", daemon=True)
                 self._thread.start()
             return self._own
+
+
+def hold_up() -> None:
+    """What is called in the present context is waited for by this thread, and with it by the loop that it runs."""
+    if (loop := _running_loop()) is not None:
+        _held_up.set(_held_up.get() | {loop})
 
 
 async def _cancel_the_others() -> None:

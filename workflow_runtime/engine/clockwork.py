@@ -8,9 +8,12 @@ all this does is to look in time.
 job    every                                          and besides
 =====  =============================================  ==================================================
 beat   ``beat_every``
-sweep  ``sweep_every``, with up to a quarter more     ``sweep_now``
+sweep  ``sweep_every``, with up to a quarter more     ``sweep_now``, ``sweep_in``
 poll   ``settings.poll``                              ``nudge``, ``wake_at``, and when it said last
 =====  =============================================  ==================================================
+
+How long to wait is measured on the clock of this machine by monotonic time alone; what time it is says the
+clock by which rows are due, the database's. So a machine whose clock is hours off wakes no sooner and no later.
 
 Each has a thread of its own, so that a slow poll or sweep cannot hold up the beat, and runs once at the
 start. With a clock that a test moves (it has ``on_advance``) there are no threads: poll runs in the thread
@@ -36,6 +39,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
 from workflow_runtime.engine.clock import Clock, SystemClock
+from workflow_runtime.errors import StoreUnavailable
 from workflow_runtime.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -53,8 +57,8 @@ class Job(StrEnum):
 class Clockwork:
     """Runs three callables in time; they are ordinary calls that may raise.
 
-    ``poll`` fires what is due and returns when it wants to be called next, on ``clock``'s scale (a time that
-    was read from the database must be converted), or None. A job that raises is logged, told to
+    ``poll`` fires what is due and returns when it wants to be called next, or None. Such times are those of
+    ``now``, the clock of the database; ``clock`` gives monotonic time only. A job that raises is logged, told to
     ``on_trouble(job, error)``, and runs again next time. Intervals are seconds.
     """
 
@@ -66,16 +70,18 @@ class Clockwork:
         poll: Callable[[], datetime | None],
         settings: Settings,
         clock: Clock,
+        now: Callable[[], datetime],
         on_trouble: Callable[[str, BaseException], None],
         beat_every: float | None = None,
         sweep_every: float | None = None,
     ) -> None:
         self._work: Mapping[Job, Callable[[], datetime | None]] = {Job.BEAT: _without_wish(beat), Job.SWEEP: _without_wish(sweep), Job.POLL: poll}
         self._every = {Job.BEAT: beat_every or settings.beat, Job.SWEEP: sweep_every or settings.sweep, Job.POLL: settings.poll}
-        self._grace, self._clock, self._on_trouble = settings.shutdown_grace, clock, on_trouble
+        self._grace, self._clock, self._now, self._on_trouble = settings.shutdown_grace, clock, now, on_trouble
         self._gate = threading.Lock()
         self._pid = 0
         self._drive: _ByHand | _InThreads | None = None
+        self._away: set[Job] = set()  #: jobs that have said that they do not reach the database
 
     def start(self) -> None:
         """Begin; nothing happens if it has begun already. In a forked child it begins anew."""
@@ -100,9 +106,12 @@ class Clockwork:
         if drive is not None:
             drive.end(self._grace if wait else 0)
 
-    def wake_at(self, when: datetime) -> None:
-        """A timer was armed that is due then. Call it after the commit; cheap unless it is the earliest that is known."""
-        self._wake(Job.POLL, self._moment(when))
+    def wake_at(self, when: datetime) -> bool:
+        """A timer was armed that is due then. Call it after the commit; cheap unless it is the earliest that is known.
+
+        True if it is: the alarm is set earlier than it was, and goes before the next regular look.
+        """
+        return self._wake(Job.POLL, self._moment(when))
 
     def nudge(self) -> None:
         """Poll as soon as possible."""
@@ -110,7 +119,11 @@ class Clockwork:
 
     def sweep_now(self) -> None:
         """Sweep as soon as possible."""
-        self._wake(Job.SWEEP, self._clock.monotonic())
+        self.sweep_in(0)
+
+    def sweep_in(self, seconds: float) -> None:
+        """Sweep so many seconds from now, if not before."""
+        self._wake(Job.SWEEP, self._clock.monotonic() + seconds)
 
     def run_once(self, *jobs: Job) -> None:
         """Run these jobs (none named: beat, sweep) in the calling thread; one that runs elsewhere goes round again there."""
@@ -118,13 +131,12 @@ class Clockwork:
             for job in jobs or (Job.BEAT, Job.SWEEP):
                 drive.alarms[job].run()
 
-    def _wake(self, job: Job, moment: float) -> None:
-        if (drive := self._drive) is not None:
-            drive.alarms[job].wake(moment)
+    def _wake(self, job: Job, moment: float) -> bool:
+        return (drive := self._drive) is not None and drive.alarms[job].wake(moment)
 
     def _moment(self, when: datetime) -> float:
         """The same instant on the monotonic scale. Read in this order it errs, if at all, by being late: an early poll would be in vain."""
-        ahead = when - self._clock.now()
+        ahead = when - self._now()
         return self._clock.monotonic() + ahead.total_seconds()
 
     def _alarm(self, job: Job, ring: Callable[[float], None] | None) -> Alarm:
@@ -133,13 +145,19 @@ class Clockwork:
     def _attempt(self, job: Job) -> float | None:
         try:
             when = self._work[job]()
+            self._away.discard(job)
             return None if when is None else self._moment(when)
         except Exception as error:
             self._tell(job, error)
             return None
 
     def _tell(self, job: Job, error: Exception) -> None:
-        _log.error("the %s failed and will be tried again: %s", job, error, exc_info=error)
+        """A database that is away is told of once, however often the job meets it."""
+        if not isinstance(error, StoreUnavailable):
+            _log.error("the %s failed and will be tried again: %s", job, error, exc_info=error)
+        elif job not in self._away:
+            self._away.add(job)
+            _log.warning("the %s failed and is tried again until the database is back: %s", job, error)
         try:
             self._on_trouble(job, error)
         except Exception:
@@ -174,16 +192,15 @@ class Alarm:
         with self._lock:
             self._open = False
 
-    def wake(self, moment: float) -> None:
-        """Run at this moment, if not before."""
+    def wake(self, moment: float) -> bool:
+        """Run at this moment, if not before; True if that is before any other that is known."""
         if self._ring is None and moment <= self._monotonic():
             self.run()
-            return
+            return True
         with self._lock:
             if self._busy:
-                self._want = _sooner(moment, self._want)
-            else:
-                self._arm(moment)
+                return self._wish(moment)
+            return self._arm(moment)
 
     def rearm(self) -> None:
         """Ring now, whatever was known of the next run."""
@@ -223,11 +240,18 @@ class Alarm:
                 self._arm(wanted)
             return True
 
-    def _arm(self, moment: float) -> None:
-        if self._open and moment < self._next:
-            self._next = moment
-            if self._ring is not None:
-                self._ring(moment)
+    def _wish(self, moment: float) -> bool:
+        """While it runs. The run behind this one is not known yet, but comes in ``every`` seconds at the latest."""
+        known, self._want = self._want, _sooner(moment, self._want)
+        return self._open and moment < min(self._monotonic() + self.every, math.inf if known is None else known)
+
+    def _arm(self, moment: float) -> bool:
+        if not self._open or moment >= self._next:
+            return False
+        self._next = moment
+        if self._ring is not None:
+            self._ring(moment)
+        return True
 
 
 def _sooner(one: float | None, other: float | None) -> float | None:

@@ -5,27 +5,42 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
 from uuid import UUID
 
 from workflow_runtime.core import arming, recovering
 from workflow_runtime.core.process import Decision, Process, ProcessStatus, Timer, TimerKind
 from workflow_runtime.core.recovering import Case, Ruling
-from workflow_runtime.core.restoring import DecisionKind, FinishedStep, InterruptedProcess, PlannedDecision, Server
+from workflow_runtime.core.restoring import Death, DecisionKind, FinishedStep, InterruptedProcess, PlannedDecision, Server
 from workflow_runtime.core.scheme_words import SchemeKey
+from workflow_runtime.core.stepping import Journal
+from workflow_runtime.core.watching import Evidence
+from workflow_runtime.engine import acting
 from workflow_runtime.engine.asking import Panel, message_of, storable
 from workflow_runtime.engine.bystander import Bystander
 from workflow_runtime.engine.engine import Engine
-from workflow_runtime.engine.steps import Journal
 from workflow_runtime.errors import RowUnreadable, SchemeError, SchemeNotFound, StoreUnavailable
-from workflow_runtime.store.writes import UnreadableRow, orphan_cursor
+from workflow_runtime.store.crowds import Crowd
+from workflow_runtime.store.writes import Orphans, UnreadableRow, orphan_cursor
 
 PAGE = 500  #: orphans read, and default verdicts written, at once
 
 
-Item = Case | UnreadableRow
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """About a crowd: the case of the first and the ruling that holds for all."""
+
+    case: Case
+    ruling: Ruling
+    crowd: Crowd
+
+    @property
+    def owner(self) -> str | None:
+        return self.case.owner
+
+
+Item = Case | UnreadableRow | Verdict
 
 
 class Desk:
@@ -34,23 +49,87 @@ class Desk:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.panel = Panel(engine.catalogue.restorers, timeout=engine.settings.restorer_timeout, limits=engine.settings.limits)
+        self._servers: dict[str, Server] = {}  #: of those who owned what was read
         self.set_aside: Counter[SchemeKey] = Counter()  #: orphans of versions that cannot be executed here
 
-    @cached_property
-    def servers(self) -> dict[str, Server]:
-        """Read with the first orphan: most passes find none."""
-        return {server.id: server for server in self.engine.store.servers()}
+    def _know(self, owners: set[str]) -> None:
+        """Their rows. Read with the first orphan, and again where a page shows an owner who died since."""
+        if not all((known := self._servers.get(owner)) and known.dead_at for owner in owners):
+            self._servers = {server.id: server for server in self.engine.store.servers()}
 
-    def pages(self) -> Iterator[list[Item]]:
+    def deaths_of(self, owners: set[str]) -> tuple[Death, ...]:
+        """The dead among the owners that were met, the first to die first."""
+        known = [Death.of(server) for owner in owners if (server := self._servers.get(owner)) is not None]
+        return tuple(sorted((death for death in known if death is not None), key=lambda death: (death.declared_at, death.server)))
+
+    def pages(self, *, crowds: bool = False) -> Iterator[list[Item]]:
+        """Pages of orphans; with ``crowds`` those that are alike and need no asking come as one verdict."""
+        if crowds:
+            yield from self._pages_of_crowds()
+        else:
+            for page in self.cases():
+                yield [*page]
+
+    def cases(self) -> Iterator[list[Case | UnreadableRow]]:
         """Orphans, the longest untouched first, without what is in hand here and what this server cannot execute."""
         engine, after = self.engine, None
         nobody_lives = isinstance(engine.presence, Bystander) and engine.presence.nobody_lives()
         while rows := engine.store.orphans(me=engine.presence.incarnation, nobody_lives=nobody_lives, after=after, limit=PAGE):
             after = orphan_cursor(rows[-1])
-            if page := list(self._prepared([row for row in rows if self._is_orphan(row)])):
+            orphans = [row for row in rows if self._is_orphan(row)]
+            self._know({row.owner for row in orphans if row.owner is not None})
+            if page := list(self._prepared(orphans)):
                 yield page
             if len(rows) < PAGE:
                 return
+
+    def _pages_of_crowds(self) -> Iterator[list[Item]]:
+        engine, after = self.engine, None
+        while True:
+            found, after = engine.store.orphan_crowds(me=engine.presence.incarnation, after=after, limit=PAGE)
+            crowds = [row for row in found if isinstance(row, Crowd)]
+            self._know({row.owner for row in self._spelled(found) if row.owner is not None} | {crowd.first.owner or "" for crowd in crowds})
+            verdicts, others = self._of_crowds(crowds)
+            single = [row for row in (*self._spelled(found), *others) if self._is_orphan(row)]
+            if page := [*verdicts, *self._prepared(sorted(single, key=_age))]:
+                yield page
+            if after is None:
+                return
+
+    @staticmethod
+    def _spelled(found: list[Orphans]) -> list[Process | UnreadableRow]:
+        return [row for row in found if not isinstance(row, Crowd)]
+
+    def _of_crowds(self, crowds: list[Crowd]) -> tuple[list[Verdict], list[Process | UnreadableRow]]:
+        """Verdicts, and what must be looked at one by one after all."""
+        verdicts: list[Verdict] = []
+        others: list[Process | UnreadableRow] = []
+        in_hand = self.engine.live.texts()
+        waiting = self.engine.store.with_timers([each for crowd in crowds for each in crowd.rows]) if crowds else set[str]()
+        for crowd in crowds:
+            rest = crowd.without((waiting | in_hand) & crowd.rows.keys())
+            verdict = self._verdict(rest) if rest else None
+            if verdict is not None:
+                verdicts.append(verdict)
+            kept = crowd.rows.keys() & waiting if verdict is not None else crowd.rows.keys()
+            others += crowd.spelled(kept)
+        return verdicts, others
+
+    def _verdict(self, crowd: Crowd) -> Verdict | None:
+        """None: somebody is asked, or the verdict hangs on what is each one's own."""
+        if crowd.first.owner == self.engine.presence.incarnation:
+            return None
+        try:
+            process = self.engine.attach(crowd.first)
+            if self.engine.unbound(process.key) or arming.has_timers(process.pinned, process.activity):
+                return None
+            case = self._case(process, ())
+            ruling = self.settled(case)
+        except StoreUnavailable:
+            raise
+        except Exception:  # what it is will be told of each
+            return None
+        return Verdict(case, ruling, crowd) if ruling is not None else None
 
     def _is_orphan(self, row: Process | UnreadableRow) -> bool:
         """Of mine those that nobody works on. Since the page was read its work may have ended: then there is a newer revision."""
@@ -63,7 +142,7 @@ class Desk:
             return now is not None and now.revision == row.revision
         return False
 
-    def _prepared(self, rows: list[Process | UnreadableRow]) -> Iterator[Item]:
+    def _prepared(self, rows: list[Process | UnreadableRow]) -> Iterator[Case | UnreadableRow]:
         timers = self._timers([row.id for row in rows if not isinstance(row, UnreadableRow)])
         for row in rows:
             if isinstance(row, UnreadableRow):
@@ -80,7 +159,7 @@ class Desk:
         except Exception:
             return {one: found for one in ids if len(ids) > 1 and (found := self._timers([one]).get(one)) is not None}
 
-    def _item(self, process: Process, timers: Mapping[UUID, tuple[Timer, ...]]) -> Item | None:
+    def _item(self, process: Process, timers: Mapping[UUID, tuple[Timer, ...]]) -> Case | UnreadableRow | None:
         """One that cannot be prepared must not hide the others."""
         try:
             process = self.engine.attach(process)
@@ -113,10 +192,10 @@ class Desk:
 
     def _nobody_died(self, owner: str | None) -> bool:
         """An orphan of mine was lost, with a connection or by an error, while I live."""
-        server = self.servers.get(owner or "")
-        if server is None or owner == self.engine.presence.incarnation:
+        server = None if owner == self.engine.presence.incarnation else self._servers.get(owner or "")
+        if server is None:
             return True  # without a row: it has taken leave, for the row of a dead one stays while it owns anything
-        return server.draining
+        return server.draining or server.death == Evidence.RESTORE
 
     def _armed(self, process: Process, timers: frozenset[str]) -> tuple[Timer, ...]:
         now = self.engine.now()
@@ -143,7 +222,7 @@ class Desk:
             return recovering.by_damage(error.message)
         if ruling.status is not None:
             return ruling
-        if objection := recovering.objection(case, ruling.decision, resumable=self._resumable(case)):
+        if objection := recovering.objection(case, ruling.decision, obstacle=acting.obstacle(self.engine, case.process).reason):
             return replace(recovering.by_rule(case, error=objection), decided_by=f"{ruling.decided_by}, then status rule")
         return ruling
 
@@ -157,14 +236,6 @@ class Desk:
         policy = recovering.declared(case.process)
         return recovering.by_scheme(case, policy, error=trouble) if policy else recovering.by_rule(case, error=trouble)
 
-    def _resumable(self, case: Case) -> bool:
-        """Whether the action in flight may be started again by a resume: the scheme's word, else the registration's."""
-        action = recovering.action_in_flight(case.process)
-        if action is None or action.resumable is not None:
-            return action is None or bool(action.resumable)
-        spec = self.engine.catalogue.actions.get(action.name)
-        return spec is None or spec.resumable
-
     def _evidence(self, case: Case) -> InterruptedProcess:
         process, walk = case.process, case.process.walk
         entries = self.engine.store.journal(process.id, walk.id) if walk else ()
@@ -172,9 +243,9 @@ class Desk:
             process,
             preliminary_status=case.preliminary_status,
             interrupted=case.interruption,
-            finished_steps=tuple(FinishedStep(entry.activity, entry.action, entry.step, entry.at) for entry in entries),
+            finished_steps=tuple(FinishedStep(entry.activity, entry.action, entry.step, entry.at) for entry in entries if not entry.intent),
             pending_parameters=Journal(entries).changes,
-            server=self.servers.get(case.owner or ""),
+            server=self._servers.get(case.owner or ""),
         )
 
     # ------------------------------------------------------------------ records
@@ -216,7 +287,7 @@ class Desk:
             at=now,
         )
 
-    def planned(self, item: Item) -> PlannedDecision | None:
+    def planned(self, item: Case | UnreadableRow) -> PlannedDecision | None:
         """What would be decided now; None where not even the id can be read."""
         if isinstance(item, Case):
             return self._planned(item, self.settled(item) or self.ask(item))
@@ -260,8 +331,15 @@ def damaged(process: Process, cause: str) -> UnreadableRow:
     """A row that can be read and not be worked with."""
     updated_at, text_id = orphan_cursor(process)
     unreadable = RowUnreadable(storable(cause), process_id=process.id)
-    place = (process.last_seq, process.activity, process.state)
+    key = process.walk.key if process.walk else None
+    place = (process.last_seq, process.activity, process.state, key)
     return UnreadableRow(text_id, process.owner, process.token, process.revision, updated_at, unreadable, *place)
+
+
+def _age(row: Process | UnreadableRow) -> tuple[bool, int, str]:
+    """The oldest first; what has no moment that can be read goes last."""
+    updated_at, process_id = orphan_cursor(row)
+    return (False, updated_at, process_id) if type(updated_at) is int else (True, 0, process_id)
 
 
 def id_of(row: UnreadableRow) -> UUID | None:

@@ -4,33 +4,39 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from workflow_runtime.catalogue import Catalogue
-from workflow_runtime.core import arming, parameters, timing
+from workflow_runtime.core import arming, parameters, recovering, settling, timing
 from workflow_runtime.core.arming import DueOf
-from workflow_runtime.core.process import CancelRequest, Change, EntryKind, Process, Walk
+from workflow_runtime.core.process import CancelRequest, Change, EntryKind, Process, ProcessStatus, Walk, evolve
 from workflow_runtime.core.scheme_elements import TimerSpec
 from workflow_runtime.core.scheme_words import SchemeKey
+from workflow_runtime.engine.bell import Bell
 from workflow_runtime.engine.bystander import Bystander
 from workflow_runtime.engine.calling import Caller
 from workflow_runtime.engine.clock import Clock
 from workflow_runtime.engine.cron import cron_next
+from workflow_runtime.engine.deadlines import Deadlines
 from workflow_runtime.engine.live import LiveWork
+from workflow_runtime.engine.pausing import Pauses
 from workflow_runtime.engine.presence import Presence
+from workflow_runtime.engine.progress import Progress
 from workflow_runtime.engine.schemes import Compiled, SchemeCache, unbound
-from workflow_runtime.errors import ActionNotFound, Fenced, ProcessNotFound
+from workflow_runtime.errors import ActionNotFound, Fenced, ProcessNotFound, StoreUnavailable, WorkflowError
 from workflow_runtime.hooks import ErrorDecision
 from workflow_runtime.settings import Settings
+from workflow_runtime.store.patience import AWAY, Patience
 from workflow_runtime.store.writes import Outcome, Store
 
 log = logging.getLogger("workflow_runtime.engine")
 
+T = TypeVar("T")
 Wake = Callable[[datetime], None]
 
 
@@ -49,11 +55,22 @@ class Engine:
     new_token: Callable[[], int]  #: random, 48 bits
     notify: Callable[..., None]  #: tells listeners, isolated
     ask_error: Callable[[Process, BaseException], ErrorDecision | None]
+    hears: Callable[[str], bool] = field(default=lambda event: True)  #: whether anybody listens to this event
     wake_at: Wake = field(default=lambda when: None)
     nudge: Callable[[], None] = field(default=lambda: None)
+    on_cleared: Callable[[], None] = field(default=lambda: None)  #: what the caller works on is suspected no more
     live: LiveWork = field(default_factory=LiveWork)
     draining: bool = False  #: shutting down: work is handed back between steps
+    pauses: Pauses = field(init=False)
+    progress: Progress = field(init=False)
+    deadlines: Deadlines = field(init=False)
+    bell: Bell = field(default_factory=Bell)
     _unbound: dict[SchemeKey, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.pauses = Pauses(self.clock)
+        self.deadlines = Deadlines(self.clock, self.settings.max_abandoned_actions)
+        self.progress = Progress(limit=self.settings.progress_warning, monotonic=self.clock.monotonic)
 
     @property
     def me(self) -> str:
@@ -87,11 +104,11 @@ class Engine:
         return process
 
     def attach(self, process: Process) -> Process:
-        return replace(process, scheme=self.schemes.get(process.key).scheme)
+        return evolve(process, scheme=self.schemes.get(process.key).scheme)
 
     def show(self, process: Process) -> Process:
         """With its scheme where that can be read, else with None."""
-        return replace(process, scheme=self.schemes.readable(process.key))
+        return evolve(process, scheme=self.schemes.readable(process.key))
 
     def compiled(self, process: Process) -> Compiled:
         return self.schemes.get(process.key)
@@ -121,15 +138,68 @@ class Engine:
 
     # ------------------------------------------------------------------ writing
 
-    def apply(self, change: Change) -> tuple[Outcome, CancelRequest | None]:
-        """One transaction; Fenced when this server may not write any more."""
-        if not self.presence.may_execute():
-            raise Fenced("this server no longer holds its database; what was in hand was dropped", process_id=_id_of(change))
-        applied = self.store.apply(change)
+    def apply(self, change: Change, *, executing: bool = False) -> tuple[Outcome, CancelRequest | None]:
+        """One transaction. A write about a process that this server holds waits for a database that is away, and its guard decides.
+
+        A claim is made only while the beat arrives, and fails at once: StoreUnavailable, nothing stored. Fenced where it
+        would be made in the name of an earlier incarnation; ``executing``: also where that one holds the process.
+        """
+        me, patience = self.presence.incarnation, self.patience()
+        owner = change.before.owner if change.before else None
+        if (executing and owner not in (None, me)) or (change.after is not None and change.after.owner not in (None, me)):
+            raise Fenced("this server was declared dead or has stopped; what was in hand was dropped", process_id=_id_of(change))
+        send = partial(self.store.apply, change, me=me, patience=patience)
+        if owner is not None and owner == me:
+            applied = patience.outlast(send)
+        else:
+            self._require_beat()
+            applied = send()
+        if applied.outcome is Outcome.APPLIED and recovering.clears(change):
+            self.on_cleared()
         return applied.outcome, applied.cancel_requested
+
+    def patience(self) -> Patience:
+        """How long one piece of work in hand waits for the database, from now on."""
+        return Patience(self.settings.store_patience, monotonic=self.clock.monotonic, chance=self.chance)
+
+    def chance(self) -> float:
+        """A random number from 0 up to 1."""
+        return self.new_token() % 1024 / 1024
+
+    def patiently(self, read: Callable[[], T]) -> T:
+        """What ``read`` returns, for work in hand: waits for a database that is away."""
+        return self.patience().outlast(read)
+
+    def require_right(self, process: Process) -> None:
+        """To be asked before each effect: waits for the beat to arrive again. Fenced, StoreUnavailable: nothing may be done.
+
+        It narrows the time in which a server that was taken over still acts; the proof is the guard of the next write.
+        """
+        self.patiently(self._require_beat)
+        if process.owner != self.presence.incarnation:
+            raise Fenced(process_id=process.id)
+
+    def _require_beat(self) -> None:
+        if self.presence.may_execute():
+            return
+        if self.presence.incarnation is None or self.store.path is not None:
+            raise Fenced("this server no longer holds its database; what was in hand was dropped")
+        text = "this server has not reached its database for most of a lease and takes nothing new; repeat the call when the database is back"
+        raise StoreUnavailable(text, outcome="known", reason=AWAY)
 
     def tell(self, change: Change) -> None:
         """After the commit: listeners hear of it, the alarm clock of new timers. What goes wrong here changes nothing any more: it is logged."""
+        self.announce(change)
+        try:
+            if change.after is not None and change.after.owner is None:
+                self._wake_for(change)
+        except Exception:
+            log.exception("what became of process %s is committed, but not all could be told of it", _id_of(change))
+
+    def announce(self, change: Change) -> None:
+        """As ``tell``, without the alarm clock: after many changes one ``nudge`` does."""
+        if (key := settling.settles(change)) is not None:
+            self.bell.ring(key)
         try:
             self._tell(change)
         except Exception:
@@ -145,8 +215,19 @@ class Engine:
         old = before.status if before else None
         if after is not None and after.status is not old:
             self.notify("process_status_changed", process=after, old=old, new=after.status)
-        if after is not None and after.owner is None:
-            self._wake_for(change)
+
+    def tell_of_damage(self, process_id: UUID) -> Process | None:
+        """It was put in Error because its row or its scheme cannot be read. Where the row can be, listeners hear of it as of any
+        other; None where there is no process to show them: then the log is all that tells.
+        """
+        try:
+            process = self.look(process_id)
+        except WorkflowError as error:
+            log.error("process %s is in Error, and no listener hears of it: %s", process_id, error)
+            return None
+        if process.status is ProcessStatus.ERROR:
+            self.notify("process_status_changed", process=process, old=ProcessStatus.RUNNING, new=process.status)
+        return process
 
     # ------------------------------------------------------------------ what users have registered
 

@@ -7,24 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-from workflow_runtime.core import operating, parameters, rules, timing
+from workflow_runtime.core import arming, handling, operating, parameters, rules, settling, timing, waiting
 from workflow_runtime.core.answers import AvailableCommand, CommandResult
 from workflow_runtime.core.frozen import EMPTY
+from workflow_runtime.core.keys import Key
 from workflow_runtime.core.nearness import did_you_mean, nearest
-from workflow_runtime.core.process import Change, EntryKind, Parameters, Process, ProcessStatus, Timer, TimerKind, Trigger, TriggerKind, Walk
+from workflow_runtime.core.process import Change, EntryKind, JournalEntry, Parameters, Process, ProcessStatus, Timer, TimerKind, Trigger, TriggerKind, Walk
 from workflow_runtime.core.scheme import Scheme
 from workflow_runtime.core.scheme_elements import Command, Transition
 from workflow_runtime.core.scheme_words import LocalizeType, TriggerType
+from workflow_runtime.engine import acting
 from workflow_runtime.engine.engine import Engine
+from workflow_runtime.engine.failures import error_info
+from workflow_runtime.engine.inhand import KeyTaken, LostRace
 from workflow_runtime.engine.judging import Asker, Judge
-from workflow_runtime.engine.run import LostRace, Run
+from workflow_runtime.engine.run import Run
 from workflow_runtime.errors import (
     CommandNotAllowed,
     CommandNotFound,
     ConditionFailed,
+    NotResumable,
     ProcessBusy,
     StaleRevision,
     StatusNotAllowed,
@@ -51,8 +57,9 @@ class Executor:
         given: Mapping[str, Any],
         asker: Asker,
         tenant_id: str | None,
+        key: Key | None = None,
     ) -> Process:
-        """A new process, driven to rest. ProcessAlreadyExists, ParameterError, ActionFailed (the process stays)."""
+        """A new process, driven to rest. ProcessAlreadyExists, ParameterError, ActionFailed (the process stays). KeyTaken."""
         engine = self.engine
         persistent, temporary = parameters.at_creation(scheme, given, engine.settings.limits)
         change = rules.create(
@@ -67,6 +74,7 @@ class Executor:
             identity=asker.identity,
             impersonated_identity=asker.impersonated_identity,
             tenant_id=tenant_id,
+            key=key,
         )
         assert change.after is not None
         engine.require_bound(change.after)
@@ -84,13 +92,15 @@ class Executor:
         given: Mapping[str, Any],
         check_restrictions: bool = False,
         expected_revision: int | None = None,
+        key: Key | None = None,
     ) -> CommandResult:
-        """One command, driven to rest. Nothing is written where it is not executed."""
+        """One command, driven to rest. Nothing is written where it is not executed. KeyTaken."""
 
         def decide(process: Process) -> CommandResult:
             declared = self._admitted(process, name, expected_revision)
             inputs, temporary = parameters.of_command(process.pinned, declared, given, self.engine.settings.limits, present=process.parameters)
             walk = self._prototype(Trigger(TriggerKind.COMMAND, name), inputs=inputs, temporary=temporary, asker=asker)
+            walk = replace(walk, key=key) if key else walk
             moved = self._take(process, walk, asker if check_restrictions else None)
             if moved is None:
                 return CommandResult(was_executed=False, process=process, reason=_why_not(process, name))
@@ -134,7 +144,7 @@ class Executor:
         it was found it may have been fired or armed anew. What happens after that look loses the race for the revision.
         """
         if timer.kind is not TimerKind.TIMER:
-            return self.decide(process_id, self._take_up)
+            return self.decide(process_id, partial(self._take_up, timer))
 
         def decide(process: Process) -> Process | None:
             if not process.status.accepts_commands or not self._stands(timer, process.id, order):
@@ -145,9 +155,15 @@ class Executor:
                 return self._refuse(process, timer, EntryKind.TIMER_SKIPPED, order)
             walk = replace(self._prototype(Trigger(TriggerKind.TIMER, timer.name)), due=timer.due)
             walk = replace(walk, actor=order.actor, reason=order.reason) if order else walk
+            if timer.name == arming.IDLE_TIMEOUT and (target := _after_idling(process)):
+                return self._drive(process, replace(walk, activity=target), order)
             return self._take(process, walk, order=order) or self._refuse(process, timer, EntryKind.NOT_APPLICABLE, order)
 
-        return self.decide(process_id, decide)
+        try:
+            with self.engine.live.hold(process_id):
+                return decide(self.engine.load(process_id))
+        except LostRace:  # mostly to a server that has fired it: one look at the row tells, and no more is spent on it
+            return self.decide(process_id, decide) if self._stands(timer, process_id, order) else None
 
     def _stands(self, timer: Timer, process_id: UUID, order: operating.Order | None) -> bool:
         rows = self.engine.store.timers(process_id)
@@ -160,17 +176,51 @@ class Executor:
         actor, reason = (order.actor, order.reason) if order else (None, None)
         return self.commit(rules.refuse_timer(process, timer, rows, due_of, kind=kind, server=engine.me, now=now, actor=actor, reason=reason))
 
-    def _take_up(self, process: Process) -> Process | None:
-        if not process.is_waiting:
+    def _take_up(self, row: Timer, process: Process) -> Process | None:
+        """Since the row was found the process may have been taken up, and may wait again, for a later moment."""
+        if not process.is_waiting or (process.waiting_until is not None and process.waiting_until > row.due):
             return None
         self.engine.require_bound(process)
-        return self.go_on(process, operating.take_up(process, owner=self.engine.me, now=self.engine.now()))
+        if process.walk is None:
+            return self.look_on(process, None)
+        if row.kind is TimerKind.START:
+            try:
+                acting.require_resumable(self.engine, process)
+            except NotResumable as error:  # a client has left it here, and knew less of its actions
+                return self._refuse_resume(process, error)
+        return self.go_on(process, waiting.take_up(process, owner=self.engine.me, now=self.engine.now()))
+
+    def _refuse_resume(self, process: Process, error: NotResumable) -> Process:
+        """Nobody waits for the answer: the cause is the process's last error, and its status what the status rule says."""
+        now = self.engine.now()
+        rows = {row.name for row in self.engine.store.timers(process.id) if row.kind is TimerKind.TIMER}
+        due_of = self.engine.due_of(process, process.walk, now=now, quiet=True)
+        return self.commit(rules.fail(process, error_info(error), rows, due_of, server=self.engine.me, now=now))
+
+    def look_on(self, process: Process, order: operating.Order | None) -> Process:
+        """Resumed without a walk: an automatic transition is taken, else it rests where it stands. ``order`` None: a client has told of it."""
+        now, server = self.engine.now(), self.engine.presence.incarnation
+        asked = order or operating.Order(settling.RESUME, "", "")
+        walk = operating.walk_into(process.activity, asked, walk_id=self.engine.new_id(), temporary=EMPTY, now=now)
+        try:
+            transition = Judge(self.engine, self.engine.compiled(process), process, walk).choose_automatic()
+        except ConditionFailed as error:
+            return self.break_off(process, walk, error)
+        if transition is None:
+            return self.commit(operating.settle(process, order, server=server, now=now))
+        following = rules.next_walk(walk, transition, EMPTY, walk_id=walk.id, now=now)
+        return self.go_on(process, operating.begin(process, replace(following, actor=walk.actor, reason=walk.reason), order, owner=server, now=now))
 
     def go_on(self, process: Process, begun: Change | None = None) -> Process:
         """The walk of a process goes on at its first unfinished step; finished ones are not repeated."""
         walk = begun.after.walk if begun and begun.after else process.walk
-        finished = self.engine.store.journal(process.id, walk.id) if walk else ()
+        finished = self._journal(process, walk, held=begun is None) if walk else ()
         return Run(self.engine, process, begun=begun, finished=finished).drive()
+
+    def _journal(self, process: Process, walk: Walk, *, held: bool) -> tuple[JournalEntry, ...]:
+        """Work in hand waits for a database that is away."""
+        read = partial(self.engine.store.journal, process.id, walk.id)
+        return self.engine.patiently(read) if held else read()
 
     # ------------------------------------------------------------------ common to all
 
@@ -191,6 +241,8 @@ class Executor:
         with self.engine.live.hold(process_id):
             try:
                 return decide(load(process_id))
+            except KeyTaken:
+                raise
             except LostRace:
                 pass
             try:
@@ -214,6 +266,9 @@ class Executor:
         if transition is None:
             return None
         walk = replace(prototype, transition=transition.name, activity=transition.target)
+        return self._drive(process, walk, order)
+
+    def _drive(self, process: Process, walk: Walk, order: operating.Order | None) -> Process:
         begun = rules.begin(process, walk, owner=self.engine.me, now=walk.started_at)
         begun = operating.told(begun, order, server=self.engine.me, now=walk.started_at) if order else begun
         return Run(self.engine, process, begun=begun).drive()
@@ -238,6 +293,13 @@ class Executor:
             inputs=inputs,
             temporary=temporary,
         )
+
+
+def _after_idling(process: Process) -> str:
+    """Where the idle timeout of the activity leads; empty: nowhere."""
+    activity = process.pinned.activity(process.activity)
+    timeout = activity.idle_timeout if activity else None
+    return handling.target_of(process.pinned, timeout.type, timeout.target) if timeout else ""
 
 
 def require_revision(process: Process, expected: int | None) -> None:

@@ -1,31 +1,41 @@
 """May this transition be taken? Conditions and rights, asked of the user's callables and of the expressions.
 
-A condition that raises is ConditionFailed, an error of the process and never a silent no. Allowed = (no Allow,
+A condition that raises is ConditionFailed, an error of the process and never a silent no, unless an exception handler of
+the activity ignores it. Allowed = (no Allow,
 or the Allow entries combined by their type) and not (the Restrict entries combined by theirs). A rule that raises
 is RuleFailed, neither a yes nor a no: nothing is written, for nobody has been let in.
 """
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from workflow_runtime.core import handling
 from workflow_runtime.core.arming import immediate_timers
 from workflow_runtime.core.frozen import EMPTY
 from workflow_runtime.core.machine import AUTO, trigger_key
 from workflow_runtime.core.parameters import View
 from workflow_runtime.core.process import Process, Walk
 from workflow_runtime.core.scheme_elements import Condition, Transition
-from workflow_runtime.core.scheme_words import Combine, ConditionType, RestrictionType, TriggerType
+from workflow_runtime.core.scheme_words import Combine, ConditionType, ReactionType, RestrictionType, TriggerType
 from workflow_runtime.core.substitution import fill
 from workflow_runtime.engine.engine import Engine
 from workflow_runtime.engine.schemes import Compiled
 from workflow_runtime.engine.steps import Context
 from workflow_runtime.errors import ConditionFailed, EventLoopBlocked, RuleFailed
 
+log = logging.getLogger("workflow_runtime.engine")
+
 PREDEFINED = "Predefined"  #: an actor of this rule, or one that is not declared, is a rule of its own name
+
+
+class _Ignored(Exception):
+    """A condition raised, and the scheme says that its transition is then not taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +81,35 @@ class Judge:
         return next((taken for name in immediate if (taken := self.choose(TriggerType.TIMER, name))), None)
 
     def holds(self, transition: Transition) -> bool:
-        """All its conditions, or one of them, as the transition combines them."""
+        """All its conditions, or one of them, as the transition combines them. No, where an exception handler ignores that one raised."""
         combine = any if transition.conditions_combine is Combine.OR else all
-        return combine(self._condition(condition, transition) is not condition.inverted for condition in transition.conditions)
+        try:
+            return combine(self._condition(condition, transition) is not condition.inverted for condition in transition.conditions)
+        except _Ignored:
+            return False
 
     def _condition(self, condition: Condition, transition: Transition) -> bool:
         if condition.type in (ConditionType.ALWAYS, ConditionType.OTHERWISE):
             return True
+        retried = Counter[int]()
+        while True:
+            try:
+                return self._asked(condition, transition)
+            except ConditionFailed as error:
+                self._handle(transition, error, retried)
+
+    def _handle(self, transition: Transition, error: ConditionFailed, retried: Counter[int]) -> None:
+        """Returns where the condition is to be asked again. ``error``, or _Ignored."""
+        activity, cause = self._process.pinned.activity(transition.source), error.__cause__ or error
+        handler = handling.handler_of(activity, type(cause), retried)
+        if handler is None or handler.type not in (ReactionType.RETRY, ReactionType.IGNORE):
+            raise error
+        log.warning("process %s: %s; exception handler %s: %s", self._process.id, error, handler.order, handler.type)
+        if handler.type is ReactionType.IGNORE:
+            raise _Ignored from error
+        retried[handler.order] += 1
+
+    def _asked(self, condition: Condition, transition: Transition) -> bool:
         try:
             if condition.type is ConditionType.EXPRESSION:
                 return self._compiled.expressions[condition.expression].evaluate_bool(self.view.lookup, now=self._engine.now())

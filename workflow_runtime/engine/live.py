@@ -1,7 +1,8 @@
 """The registry of live work: which processes this incarnation has in hand.
 
 An id is registered *before* its claim is sent and until the outcome of its last write is known. A row that
-is mine and not in here is an orphan of mine: an exception escaped, and recovery takes it up.
+is mine and not in here is an orphan of mine: an exception escaped, and recovery takes it up. Once it is closed no
+call begins anything new: what began behind the last look would be left in the name of a server that is gone.
 """
 
 from __future__ import annotations
@@ -11,17 +12,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
+from workflow_runtime.errors import RuntimeNotStarted
+
 
 class LiveWork:
     def __init__(self) -> None:
         self._lock = threading.Condition()
         self._holders: dict[UUID, int] = {}
+        self._closed = False
         self.on_free: Callable[[UUID], None] = lambda process_id: None  #: told, outside the lock, that nobody here holds it any more
 
     @contextmanager
     def hold(self, process_id: UUID) -> Iterator[None]:
-        """Registered while the block runs; several threads may hold one id, of which the store lets one go on."""
-        self.take(process_id)
+        """Registered while the block runs; several threads may hold one id, of which the store lets one go on. RuntimeNotStarted once closed."""
+        with self._lock:
+            if self._closed:
+                raise RuntimeNotStarted("this runtime is shutting down and takes nothing new; nothing was done, give the call to another server")
+            self.take(process_id)
         try:
             yield
         finally:
@@ -45,11 +52,18 @@ class LiveWork:
         with self._lock:
             return process_id in self._holders
 
+    def texts(self) -> set[str]:
+        """The ids as texts."""
+        with self._lock:
+            return {str(process_id) for process_id in self._holders}
+
     def __len__(self) -> int:
         with self._lock:
             return len(self._holders)
 
-    def wait_until_empty(self, timeout: float) -> bool:
-        """True when nothing is in hand any more, False when ``timeout`` seconds passed before."""
+    def close(self, timeout: float) -> bool:
+        """Waits until nothing is in hand, and lets nothing begin from that moment on; False, and closed too, when ``timeout`` seconds passed before."""
         with self._lock:
-            return self._lock.wait_for(lambda: not self._holders, timeout)
+            empty = self._lock.wait_for(lambda: not self._holders, timeout)
+            self._closed = True
+            return empty

@@ -1,87 +1,147 @@
-"""Carries out an operator's verbs. A client leaves what needs actions to any server; a server does it itself."""
+"""Carries out an operator's verbs, or says what they would do. A client leaves what needs actions to any server.
+
+Law: a verb and its dry run ask the same questions in the same order, of the process as it is stored now.
+
+==========================================  ===========================
+what stands against it                      the error
+==========================================  ===========================
+it has changed since the caller read it     StaleRevision
+a server executes it (cancel may meet it)   ProcessBusy
+there is no such activity or state          ActivityNotFound, StateNotFound
+values that do not fit                      ParameterError
+an action that must not be begun again      NotResumable
+this server lacks names of its scheme       ActionNotFound
+==========================================  ===========================
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from workflow_runtime.core import arming, operating, parameters, rules, timing
+from workflow_runtime.core import arming, foreseeing, operating, parameters, rules, timing
 from workflow_runtime.core.frozen import EMPTY
 from workflow_runtime.core.nearness import did_you_mean
 from workflow_runtime.core.operating import Order
 from workflow_runtime.core.process import CancelRequest, ChangeKind, Process, TimerKind, Walk
 from workflow_runtime.core.scheme_words import TriggerType
+from workflow_runtime.engine import acting
 from workflow_runtime.engine.engine import Engine
 from workflow_runtime.engine.executor import Executor, Load, require_revision, require_status
-from workflow_runtime.engine.judging import Judge
-from workflow_runtime.errors import ActivityNotFound, ConditionFailed, ProcessBusy, StateNotFound, TimerNotFound
+from workflow_runtime.errors import ActivityNotFound, ProcessBusy, StateNotFound, TimerNotFound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """One verb with its arguments, for whichever process. ``refuse`` raises what stands against it, beyond what holds for all verbs."""
+
+    refuse: Callable[[Process], object]
+    foresee: Callable[[Process], str]
+    act: Callable[[Process], Process]
+    needs_rest: bool = True
+    needs_scheme: bool = True
 
 
 class Operator:
-    """Each verb acts on one process and returns it as it stands afterwards, or None where it was deleted."""
+    """``set_activity`` ... ``delete`` make deeds, which are for ``carry_out`` or ``foresee``; the others act on one process at once."""
 
     def __init__(self, engine: Engine, executor: Executor) -> None:
         self.engine, self.executor = engine, executor
 
-    def set_activity(self, process_id: UUID, activity: str, order: Order, given: Mapping[str, Any], *, execute: bool) -> Process:
-        """Enters the activity with its actions, or only stands there. ActivityNotFound, ProcessBusy."""
+    def carry_out(self, process_id: UUID, deed: Deed, expected_revision: int | None = None) -> Process:
+        """The process as it stands afterwards; a deleted one as it was."""
 
         def decide(process: Process) -> Process:
-            require_activity(process, activity)
-            return self._enter(process, activity, order, given, execute)
+            self._check(process, deed, expected_revision)
+            return deed.act(process)
 
-        return self._at_rest(process_id, decide)
+        return self.executor.decide(process_id, decide, load=self._load(deed))
 
-    def set_state(self, process_id: UUID, state: str, order: Order, given: Mapping[str, Any], *, execute: bool) -> Process:
-        """The first activity in the document with this state that may be set. StateNotFound."""
+    def foresee(self, process_id: UUID, deed: Deed, expected_revision: int | None = None) -> str:
+        """What ``carry_out`` would do now, in words; it raises what that would be refused with. Nothing is written."""
+        process = self._load(deed)(process_id)
+        self._check(process, deed, expected_revision)
+        return deed.foresee(process)
 
-        def decide(process: Process) -> Process:
-            return self._enter(process, activity_of_state(process, state), order, given, execute)
+    def _load(self, deed: Deed) -> Load:
+        return self.engine.load if deed.needs_scheme else self.engine.look
 
-        return self._at_rest(process_id, decide)
+    def _check(self, process: Process, deed: Deed, expected_revision: int | None) -> None:
+        require_revision(process, expected_revision)
+        if deed.needs_rest:
+            _require_rest(process)
+        deed.refuse(process)
 
-    def resume(self, process_id: UUID, order: Order, expected_revision: int | None) -> Process:
-        """An interrupted or failed walk goes on; without one automatic transitions are tried, else it waits: Idled."""
+    # ------------------------------------------------------------------ deeds
 
-        def decide(process: Process) -> Process:
-            now = self.engine.now()
+    def set_activity(self, activity: str, order: Order, given: Mapping[str, Any], *, execute: bool) -> Deed:
+        """Enters the activity with its actions, or only stands there. ActivityNotFound, ParameterError."""
+        return self._entering(partial(require_activity, activity=activity), order, given, execute)
+
+    def set_state(self, state: str, order: Order, given: Mapping[str, Any], *, execute: bool) -> Deed:
+        """The first activity in the document with this state that may be set. StateNotFound, ParameterError."""
+        return self._entering(partial(activity_of_state, state=state), order, given, execute)
+
+    def _entering(self, activity_of: Callable[[Process], str], order: Order, given: Mapping[str, Any], execute: bool) -> Deed:
+        def refuse(process: Process) -> None:
+            activity_of(process)
+            parameters.of_operator(process.pinned, given, self.engine.settings.limits, present=process.parameters)
+            if execute:
+                self._require_bound(process)
+
+        return Deed(
+            refuse=refuse,
+            foresee=lambda process: foreseeing.entered(process, activity_of(process), execute=execute, left=self._server is None),
+            act=lambda process: self._enter(process, activity_of(process), order, given, execute),
+        )
+
+    def resume(self, order: Order) -> Deed:
+        """An interrupted or failed walk goes on; without one automatic transitions are tried, else it waits: Idled. NotResumable."""
+
+        def refuse(process: Process) -> None:
+            acting.require_resumable(self.engine, process)
+            self._require_bound(process)
+
+        def act(process: Process) -> Process:
             if process.walk is not None:
-                return self._begin(process, operating.resume(process, process.walk, order, now=now), order)
-            walk = operating.walk_into(process.activity, order, walk_id=self.engine.new_id(), temporary=EMPTY, now=now)
-            try:
-                transition = Judge(self.engine, self.engine.compiled(process), process, walk).choose_automatic()
-            except ConditionFailed as error:
-                return self.executor.break_off(process, walk, error)
-            if transition is None:
-                return self.executor.commit(operating.settle(process, order, server=self._server, now=now))
-            following = rules.next_walk(walk, transition, EMPTY, walk_id=walk.id, now=now)
-            return self._begin(process, replace(following, actor=order.actor, reason=order.reason), order)
+                return self._begin(process, operating.resume(process, process.walk, order, now=self.engine.now()), order)
+            if self._server is None and arming.leads_on(process):
+                return self.executor.commit(operating.left(process, order, now=self.engine.now()))
+            return self.executor.look_on(process, order)
 
-        return self._at_rest(process_id, decide, expected_revision)
+        return Deed(refuse=refuse, foresee=lambda process: foreseeing.resumed(process, left=self._server is None), act=act)
 
-    def cancel(self, process_id: UUID, order: Order, expected_revision: int | None) -> Process:
+    def cancel(self, order: Order) -> Deed:
         """At rest or waiting at once; of a Running process at its next step boundary (the answer is still Running)."""
         request = CancelRequest(order.actor, order.reason)
 
-        def decide(process: Process) -> Process:
-            require_revision(process, expected_revision)
+        def act(process: Process) -> Process:
             if process.owner is not None and self.engine.store.request_cancel(process.id, request):
+                self.engine.pauses.end(process.id)
                 return self.engine.look(process.id)
             return self.executor.commit(rules.cancel(process, request, server=self._server, now=self.engine.now()))
 
-        return self.executor.decide(process_id, decide, load=self.engine.look)
+        return Deed(refuse=_nothing, foresee=self._cancelled, act=act, needs_rest=False, needs_scheme=False)
 
-    def delete(self, process_id: UUID, order: Order, expected_revision: int | None) -> Process:
+    def _cancelled(self, process: Process) -> str:
+        servers = self.engine.store.servers() if process.owner is not None else []
+        owner = next((server for server in servers if server.id == process.owner), None)
+        name = owner.name or owner.id[:12] if owner else (process.owner or "")[:12]
+        return foreseeing.cancelled(process, owner=name, owner_lives=owner is not None and owner.dead_at is None)
+
+    def delete(self, order: Order) -> Deed:
         """The answer is the process as it was."""
 
-        def decide(process: Process) -> Process:
-            self.executor.commit(operating.delete(process, order, server=self._server, now=self.engine.now()))
-            return process
+        def act(process: Process) -> Process:
+            return self.executor.commit(operating.delete(process, order, server=self._server, now=self.engine.now()))
 
-        return self._at_rest(process_id, decide, expected_revision, load=self.engine.look)
+        return Deed(refuse=_nothing, foresee=lambda process: foreseeing.DELETED, act=act, needs_scheme=False)
+
+    # ------------------------------------------------------------------ values and timers
 
     def set_parameter(self, process_id: UUID, name: str, value: Any, order: Order) -> Process:
         """At once and for good; None removes it. ParameterError for system names, declared temporary ones and wrong types."""
@@ -119,15 +179,17 @@ class Operator:
 
     # ------------------------------------------------------------------ common
 
-    def _at_rest(self, process_id: UUID, decide: Callable[[Process], Process], expected_revision: int | None = None, *, load: Load | None = None) -> Process:
+    def _at_rest(self, process_id: UUID, decide: Callable[[Process], Process]) -> Process:
         def checked(process: Process) -> Process:
-            require_revision(process, expected_revision)
-            if not operating.is_at_rest(process):
-                text = f"process {process.id} is executed by server {process.owner}; cancel_process stops it at its next step"
-                raise ProcessBusy(text, process_id=process.id, owner=process.owner)
+            _require_rest(process)
             return decide(process)
 
-        return self.executor.decide(process_id, checked, load=load)
+        return self.executor.decide(process_id, checked)
+
+    def _require_bound(self, process: Process) -> None:
+        """A client executes nothing, so it needs no names."""
+        if self._server is not None:
+            self.engine.require_bound(process)
 
     def _enter(self, process: Process, activity: str, order: Order, given: Mapping[str, Any], execute: bool) -> Process:
         now = self.engine.now()
@@ -139,10 +201,7 @@ class Operator:
     def _begin(self, process: Process, walk: Walk, order: Order) -> Process:
         """A server drives the walk itself; a client leaves it to any server."""
         begun = operating.begin(process, walk, order, owner=self._server, now=self.engine.now())
-        if self._server is None:
-            return self.executor.commit(begun)
-        self.engine.require_bound(process)
-        return self.executor.go_on(process, begun)
+        return self.executor.commit(begun) if self._server is None else self.executor.go_on(process, begun)
 
     def _stand(self, process: Process, walk: Walk) -> Process:
         """One commit: there, timers armed, at rest; no action, no automatic transition."""
@@ -161,11 +220,23 @@ class Operator:
         return self.engine.presence.incarnation
 
 
-def require_activity(process: Process, activity: str) -> None:
+def _nothing(process: Process) -> None:
+    """Nothing more stands against it."""
+
+
+def _require_rest(process: Process) -> None:
+    if not operating.is_at_rest(process):
+        text = f"process {process.id} is executed by server {process.owner}; cancel_process stops it at its next step"
+        raise ProcessBusy(text, process_id=process.id, owner=process.owner)
+
+
+def require_activity(process: Process, activity: str) -> str:
+    """The same name, if the scheme has it."""
     if process.pinned.activity(activity) is None:
         known = [a.name for a in process.pinned.activities]
         text = f"scheme {process.scheme_code!r} has no activity {activity!r}{did_you_mean(activity, known)}"
         raise ActivityNotFound(text, process_id=process.id, activity=activity)
+    return activity
 
 
 def activity_of_state(process: Process, state: str) -> str:

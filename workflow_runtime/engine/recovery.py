@@ -21,76 +21,27 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import replace
 from functools import partial
 
 from workflow_runtime.core import recovering
-from workflow_runtime.core.frozen import FrozenDict
-from workflow_runtime.core.process import Change, Decision, Process
+from workflow_runtime.core.process import Process
 from workflow_runtime.core.recovering import Case, Ruling
 from workflow_runtime.core.restoring import RecoveryPlan, RecoveryReport
 from workflow_runtime.core.scheme_words import SchemeKey
 from workflow_runtime.engine.asking import message_of
-from workflow_runtime.engine.desk import Desk, Item, damaged, id_of
+from workflow_runtime.engine.desk import Desk, Item, Verdict, damaged, id_of
 from workflow_runtime.engine.engine import Engine
 from workflow_runtime.engine.executor import Executor
-from workflow_runtime.engine.run import error_info
+from workflow_runtime.engine.failures import error_info
+from workflow_runtime.engine.tally import Settled, Tally
 from workflow_runtime.engine.workers import Place, Workers
 from workflow_runtime.errors import ExecutionError, StoreError, StoreUnavailable
 from workflow_runtime.store.writes import Outcome, UnreadableRow
 
 log = logging.getLogger("workflow_runtime.recovery")
 
-Settled = tuple[Change, Decision]
-
-
-@dataclass(slots=True, kw_only=True)
-class Tally:
-    """The counts of one pass; becomes its report."""
-
-    report: RecoveryReport
-    desk: Desk
-    asked: list[Case] = field(default_factory=list)
-    untold: list[Settled] = field(default_factory=list)  #: written, and no listener has heard of it
-    owners: set[str] = field(default_factory=set)
-    owned: int = 0
-    skipped: int = 0
-    decisions: Counter[str] = field(default_factory=Counter)
-    adopted_at: datetime | None = None
-    first_progress_at: datetime | None = None
-
-    def found(self, page: list[Item]) -> None:
-        self.owned += len(page)
-        self.owners.update(owner for item in page if (owner := item.owner) is not None)
-
-    def decided(self, decision: str, now: datetime) -> None:
-        self.decisions[decision] += 1
-        self.first_progress_at = self.first_progress_at or now
-
-    def written(self, record: Decision, outcome: Outcome) -> bool:
-        """Whether the verdict is; else another server was first."""
-        if outcome is Outcome.APPLIED:
-            self.decided(record.decision, record.at)
-        else:
-            self.skipped += 1
-        return outcome is Outcome.APPLIED
-
-    def result(self, ended_at: datetime | None) -> RecoveryReport:
-        dead = {one.id: one.last_beat_at for one in self.desk.servers.values() if one.id in self.owners and one.dead_at is not None}
-        return replace(
-            self.report,
-            dead_servers=FrozenDict(dead),
-            owned=self.owned + self.desk.set_aside.total(),
-            decided=self.decisions.total(),
-            skipped=self.skipped + self.desk.set_aside.total(),
-            by_decision=FrozenDict(self.decisions),
-            adopted_at=self.adopted_at,
-            first_progress_at=self.first_progress_at,
-            ended_at=ended_at,
-            notes=self.desk.notes(),
-        )
+HEARD = ("process_recovered", "process_status_changed", "process_activity_changed")  #: what listeners hear of a pass
 
 
 class Recovery:
@@ -171,7 +122,7 @@ class Recovery:
         tally: Tally | None = None
         try:
             with self._sorting:
-                for page in desk.pages():
+                for page in desk.pages(crowds=not self._is_heard()):
                     tally = tally or self._begin(cause, desk)
                     tally.found(page)
                     self._sort_page(page, tally)
@@ -194,13 +145,18 @@ class Recovery:
         self.engine.store.open_recovery(report)
         with self._changed:
             self._open[report.id] = threading.get_ident()
-        return Tally(report=report, desk=desk)
+        return Tally(report=report, desk=desk, is_heard=self._is_heard())
+
+    def _is_heard(self) -> bool:
+        return any(map(self.engine.hears, HEARD))
 
     def _sort_page(self, page: list[Item], tally: Tally) -> None:
         settled: list[Settled] = []
         for item in page:
             if isinstance(item, UnreadableRow):
                 self._unreadable(item, tally)
+            elif isinstance(item, Verdict):
+                self._write_for_all(item, tally)
             elif (ruling := tally.desk.settled(item)) is not None:
                 settled.append(self._verdict(item, ruling, tally))
             else:
@@ -225,16 +181,42 @@ class Recovery:
             if len(settled) == 1 and (before := settled[0][0].before) is not None:
                 self._unreadable(damaged(before, f"the verdict about process {before.id} cannot be stored: {message_of(error)}"), tally)
             return
-        tally.adopted_at = tally.adopted_at or self.engine.now()
         for (change, record), outcome in zip(settled, outcomes, strict=True):
             if tally.written(record, outcome):
-                tally.untold.append((change, record))
+                tally.adopted_at, tally.nudges = tally.adopted_at or record.at, True
+                if tally.is_heard:
+                    tally.untold.append((change, record))
+                else:
+                    self.engine.announce(change)  # nobody listens: it is not kept, and who waits for its answer hears it now
+
+    def _write_for_all(self, verdict: Verdict, tally: Tally) -> None:
+        """One transaction for a crowd. Where that fails, each is written as if it had been alone."""
+        case, ruling, crowd = verdict.case, verdict.ruling, verdict.crowd
+        change, record = self._verdict(case, ruling, tally)
+        try:
+            written = self.engine.store.apply_alike(crowd, change, lambda: [one for one, _ in self._each_of(verdict, tally)])
+        except StoreUnavailable:
+            raise
+        except Exception:
+            written = None
+        if written is None:
+            self._write(self._each_of(verdict, tally), tally)
+            return
+        if written:
+            tally.decided(record.decision, record.at, len(written))
+            tally.adopted_at, tally.nudges = tally.adopted_at or record.at, True
+        tally.skipped += len(crowd.rows) - len(written)
+
+    def _each_of(self, verdict: Verdict, tally: Tally) -> list[Settled]:
+        each = [replace(one, scheme=verdict.case.process.scheme) for one in verdict.crowd.spelled() if isinstance(one, Process)]
+        return [self._verdict(replace(verdict.case, process=process), verdict.ruling, tally) for process in each]
 
     def _unreadable(self, row: UnreadableRow, tally: Tally) -> None:
         now, process_id = self.engine.now(), id_of(row)
         record = tally.desk.record_of_damage(row, process_id, tally.report.id, now) if process_id else None
         if self.engine.store.mark_unreadable(row, error_info(row.cause), record):
             tally.decided("default", now)
+            tally.damaged += [record] if record else []
         else:
             tally.skipped += 1
 
@@ -251,6 +233,7 @@ class Recovery:
             while tally.asked and not self.engine.draining:
                 self._decide(tally.asked.pop(), tally)
                 self._tell_all(tally)
+            tally.skipped += len(tally.asked)  # left to others by a server that shuts down
             return self._close(tally)
         finally:
             self._give_up(tally)
@@ -266,12 +249,14 @@ class Recovery:
         process_id, handed_over = case.process.id, False
         place: Place | None = None
         try:
-            place = self.workers.reserve(suspect=_is_suspect(case))
+            place = self.workers.reserve(suspect=_is_suspect(case), share=True)
             if place is not None and not self.engine.draining and (process := self._decided(case, tally)) is not None:
                 handed_over = self._hand_over(process, place)
         except StoreError as error:  # its row is found again by the next pass
+            tally.skipped += 1
             log.warning("process %s could not be decided: %s", process_id, error)
         except Exception as error:
+            tally.skipped += 1
             log.exception("process %s could not be decided: %s", process_id, error)
         finally:
             if place is not None and not handed_over:
@@ -328,14 +313,24 @@ class Recovery:
     def _tell_all(self, tally: Tally) -> None:
         untold, tally.untold = tally.untold, []
         for change, record in untold:
-            self.engine.tell(change)
+            self.engine.announce(change)
             process = change.result if change.after is not None else change.before
             self.engine.notify("process_recovered", process=process, decision=record)
+        damaged, tally.damaged = tally.damaged, []
+        for record in damaged:
+            if (shown := self.engine.tell_of_damage(record.process_id)) is not None:
+                self.engine.notify("process_recovered", process=shown, decision=record)
+        if untold or tally.nudges:
+            tally.nudges = False
+            self.engine.nudge()  # once for all: what was kept of their timers may be due
 
     def _close(self, tally: Tally) -> RecoveryReport:
         report = tally.result(self.engine.now())
-        self.engine.store.update_recovery(report)
-        log.info("recovery %s: %d owned, %d decided %s", report.id[:8], report.owned, report.decided, dict(report.by_decision))
+        if report.decided or report.adopted_at:
+            self.engine.store.update_recovery(report)
+            log.info("recovery %s: %d owned, %d decided %s", report.id[:8], report.owned, report.decided, dict(report.by_decision))
+        else:  # all was left to others, or is locked: each sweep finds it again, and so many rows would tell nothing
+            self.engine.store.forget_recovery(report.id)
         with self._changed:
             self._last, self._closed = report, self._closed + 1
         return report
@@ -357,7 +352,7 @@ def _is_suspect(case: Case) -> bool:
 def plan(engine: Engine) -> RecoveryPlan:
     """What a pass would do now and why; asks restorers, changes nothing. Also for a client: it asks the restorers it has."""
     desk = Desk(engine)
-    planned = [decision for page in desk.pages() for item in page if (decision := desk.planned(item)) is not None]
+    planned = [decision for page in desk.cases() for item in page if (decision := desk.planned(item)) is not None]
     asks_nobody = planned and not engine.catalogue.restorers
     notes = ["this program has no restorers of its own: a server with plugins may decide otherwise"] if asks_nobody else []
     return RecoveryPlan(decisions=tuple(planned), notes=(*notes, *desk.notes()))

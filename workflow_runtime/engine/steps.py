@@ -1,7 +1,6 @@
 """What a user's action, condition or step sees: the contexts, and the journal seen from inside an action.
 
-A step is found by (walk, action, name, occurrence). Its effect key is made of the same four, never of the
-attempt, the token or the server, so that a receiver can tell a repetition from new work.
+What a call of ``step`` means is decided by ``core.stepping``; here functions are called and rows are committed.
 """
 
 from __future__ import annotations
@@ -10,39 +9,30 @@ import inspect
 import logging
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from workflow_runtime.core import values
-from workflow_runtime.core.frozen import EMPTY, FrozenDict
-from workflow_runtime.core.process import JournalEntry, Parameters, Process, TriggerKind, Walk
+from workflow_runtime.core import stepping, values
+from workflow_runtime.core.attempts import failures
+from workflow_runtime.core.process import JournalEntry, Process, TriggerKind, Walk
 from workflow_runtime.core.scheme_elements import ActionRef
-from workflow_runtime.errors import Fenced, JournalMismatch, ParameterError, StoreError
+from workflow_runtime.core.scheme_words import Effect
+from workflow_runtime.core.stepping import Call, Done, Journal
+from workflow_runtime.core.values import Limits, refuse
+from workflow_runtime.errors import Fenced, StoreError
 
 log = logging.getLogger("workflow_runtime.action")
 
 
-AWAITED = "awaited"  #: stands in the digest of a step whose function returned an awaitable
+#: the step under way in this thread or task: whose, and which call
+_under_way: ContextVar[tuple[object, Call] | None] = ContextVar("step", default=None)
 
-#: the step under way in this thread or task: whose, its name, its occurrence
-_under_way: ContextVar[tuple[object, str, int] | None] = ContextVar("step", default=None)
-
-
-class Journal:
-    """The rows of one walk: the outcomes of its finished actions and steps."""
-
-    def __init__(self, entries: Iterable[JournalEntry] = ()) -> None:
-        self.steps: dict[tuple[int, str, int], JournalEntry] = {}
-        self.changes: Parameters = EMPTY  #: of all finished actions, later ones win
-        for entry in entries:
-            if entry.step:
-                self.steps[entry.index, entry.step, entry.occurrence] = entry
-            elif entry.changes:
-                self.changes = FrozenDict({**self.changes, **entry.changes})
+Check = Callable[..., Any]  #: called like the function: True, Done(result), False, or what cannot be told
 
 
 class Context:
@@ -84,122 +74,197 @@ class ActionContext(Context):
         journal: Journal,
         record: Record,
         now: Callable[[], datetime],
+        limits: Limits,
+        deadline: datetime | None = None,
+        require_hold: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(process, walk, parameters, activity=walk.activity, transition=walk.transition)
-        self.attempt = walk.tries + 1  #: counts from 1; a resume after a crash is another attempt
-        self.deadline: datetime | None = None  #: set by a later release with activity timeouts
+        self.attempt = walk.tries + failures(walk.attempts, index) + 1  #: counts from 1; a resume after a crash is another attempt too
+        self.deadline = deadline  #: when it is given up if it still runs, aware UTC; None: it may take as long as it likes
         self.lost: StoreError | None = None  #: a step could not be journaled; kept in case the action swallows it
         self._walk, self._action, self._index = walk, action, index
-        self._journal, self._record, self._now = journal, record, now
+        self._journal, self._record, self._now, self._limits, self._require_hold = journal, record, now, limits, require_hold
         self._occurrences: Counter[str] = Counter()
+        self._doubts: list[tuple[BaseException, str]] = []  #: what at-most-once steps that nobody can check have raised, and their names
         self._ended = False
         self._lock = threading.RLock()
 
     @property
     def idempotency_key(self) -> str:
-        """The effect key of this action, inside the function of a step that of the step: equal over attempts, servers and resumes of its walk."""
-        whose, step, occurrence = _under_way.get() or (None, "", 0)
-        if whose is not self:
-            step, occurrence = "", 0
-        return effect_key(self._walk, self._action.name, self._index, step, occurrence)
+        """The effect key of this action, inside the function of a step (or its check) that of the step: equal over attempts, servers and resumes
+        of its walk."""
+        whose, call = _under_way.get() or (None, None)
+        step, occurrence = (call.step, call.occurrence) if call is not None and whose is self else ("", 0)
+        return stepping.effect_key(self._walk, self._action.name, self._index, step, occurrence)
 
-    def step(self, name: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    def step(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        /,
+        *arguments: Any,
+        effect: Effect | str = Effect.AT_LEAST_ONCE,
+        check_outcome: Check | None = None,
+        **named: Any,
+    ) -> Any:
         """``function(*arguments, **named)``, run once per walk; its result is journaled and returned.
 
         A later attempt gets the stored result. The result must be JSON of the closed list of types (tuples
         come back as lists). Where the function returns an awaitable, so does the call, on every attempt.
-        Errors: ParameterError (a result or argument that cannot be stored), JournalMismatch (the same step
-        with other arguments), Fenced. One transaction of its own, after the function has returned.
+        One transaction of its own, after the function has returned.
+
+        ``effect="at_most_once"``: an intent is committed before the function is called, so two transactions. Where that
+        stands without a result (a crash, an exception), the function is not called again, unless ``check_outcome``, called with
+        the same arguments, says that it was not done: ``False``. ``True`` or ``Done(result)``: it was. Anything else is OutcomeUnknown.
+
+        Errors: ParameterError (a result, name or effect that cannot be taken; a step inside a step), JournalMismatch
+        (the same step with other arguments), OutcomeUnknown, Fenced (also where the action has ended).
         """
-        values.check_name(name)
-        called = [*map(_digestible, arguments), {name: _digestible(argument) for name, argument in named.items()}]
-        digests = values.digest(called), values.digest([called, AWAITED])
+        once = _admitted(name, function, effect, check_outcome, self._limits)
+        call = stepping.call_of(self._walk, self._action.name, self._index, name, self._occurrence(name), arguments, named)
+        run = partial(function, *arguments, **named)
+        check = None if check_outcome is None else partial(check_outcome, *arguments, **named)
+        perform = partial(self._perform, call, run, check, once=once)
+        return _awaited(perform) if inspect.iscoroutinefunction(run) else perform()
+
+    def _perform(self, call: Call, run: Callable[[], Any], check: Check | None, *, once: bool) -> Any:
+        with self._lock:
+            self._require_open(call.step)
+        row = self._journal.of(self.process, call)
+        if row is None:
+            if once:
+                self._commit(call.intent(self.process.token, self._now()))
+            return self._start(call, run, unchecked=once and check is None)
+        if row.intent:
+            return self._ask(call, run, check)
+        result = values.decode(row.result)
+        return _awaitable(result) if row.digest == call.awaited_digest else result
+
+    def _occurrence(self, name: str) -> int:
+        """Counted where the call is made, and not where it is awaited, so that it is the same on every attempt."""
+        whose, outer = _under_way.get() or (None, None)
+        if outer is not None and whose is self:
+            text = f"step {name!r} was called inside step {outer.step!r}; call it before or behind it: where that one is finished, it would not be met"
+            refuse("nested_step", text, step=name)
         with self._lock:
             occurrence = self._occurrences[name]
             self._occurrences[name] += 1
-        stored = self._journal.steps.get((self._index, name, occurrence))
-        if stored is not None:
-            result = self._stored(stored, digests)
-            return _awaitable(result) if stored.digest == digests[1] else result
-        with self._inside(name, occurrence):
-            outcome = function(*arguments, **named)
-        if inspect.isawaitable(outcome):
-            return self._awaited(name, occurrence, digests[1], outcome)
-        return self._finish(name, occurrence, digests[0], outcome)
+        return occurrence
 
-    async def _awaited(self, name: str, occurrence: int, digest: str, outcome: Awaitable[Any]) -> Any:
-        with self._inside(name, occurrence):
-            result = await outcome
-        return self._finish(name, occurrence, digest, result)
+    # ------------------------------------------------------------------ to call the function
+
+    def _start(self, call: Call, run: Callable[[], Any], *, unchecked: bool = False, awaited: bool = False) -> Any:
+        """``unchecked``: where it raises, nobody can tell whether it was done. ``awaited``: the call is awaited whatever the function returns."""
+        with self._inside(call, unchecked=unchecked):
+            outcome = run()
+            if not inspect.isawaitable(outcome):
+                return self._finish(call, outcome, awaited=awaited)
+        return self._started(call, outcome, unchecked)
+
+    async def _started(self, call: Call, outcome: Awaitable[Any], unchecked: bool) -> Any:
+        with self._inside(call, unchecked=unchecked):
+            return self._finish(call, await outcome, awaited=True)
 
     @contextmanager
-    def _inside(self, name: str, occurrence: int) -> Iterator[None]:
-        token = _under_way.set((self, name, occurrence))
+    def _inside(self, call: Call, *, unchecked: bool = False) -> Iterator[None]:
+        token = _under_way.set((self, call))
         try:
             yield
+        except BaseException as error:  # a task that is cancelled, too, has begun what nobody can check
+            if unchecked:
+                self._doubts.append((error, call.step))
+            raise
         finally:
             _under_way.reset(token)
 
-    def _finish(self, name: str, occurrence: int, digest: str, result: Any) -> Any:
-        text = values.encode(result)
-        entry = JournalEntry(
-            walk_id=self._walk.id,
-            activity=self._walk.activity,
-            action=self._action.name,
-            index=self._index,
-            step=name,
-            occurrence=occurrence,
-            digest=digest,
-            result=text,
-            at=self._now(),
-        )
-        with self._lock:
-            self._commit(entry)
+    def doubtful(self, error: BaseException | None) -> str:
+        """The at-most-once step whose function raised this error, or one that it came of; empty: none that nobody can check."""
+        came_of: list[BaseException] = []
+        while error is not None and all(error is not each for each in came_of):
+            came_of.append(error)
+            error = error.__cause__ or error.__context__
+        # a time limit does not say which cancellation it came of
+        return next((step for raised, step in self._doubts if not isinstance(raised, Exception) or any(raised is each for each in came_of)), "")
+
+    # ------------------------------------------------------------------ to ask whether it was done
+
+    def _ask(self, call: Call, run: Callable[[], Any], check: Check | None) -> Any:
+        if check is None:
+            raise stepping.outcome_unknown(self.process, call)
+        try:
+            with self._inside(call):
+                answer = check()
+        except Exception as error:
+            raise stepping.outcome_unknown(self.process, call) from error
+        if inspect.isawaitable(answer):
+            return self._asked(call, run, answer)
+        return self._answered(call, run, answer, awaited=inspect.iscoroutinefunction(run))
+
+    async def _asked(self, call: Call, run: Callable[[], Any], answer: Awaitable[Any]) -> Any:
+        try:
+            with self._inside(call):
+                told = await answer
+        except Exception as error:
+            raise stepping.outcome_unknown(self.process, call) from error
+        result = self._answered(call, run, told, awaited=True)
+        return await result if inspect.isawaitable(result) else result
+
+    def _answered(self, call: Call, run: Callable[[], Any], answer: Any, *, awaited: bool) -> Any:
+        if isinstance(answer, Done):
+            return self._finish(call, answer.result, awaited=awaited)
+        if answer is True:
+            return self._finish(call, None, awaited=awaited)
+        if answer is False and not self._walk.timeouts:  # else a thread that was left behind may still do it
+            return self._start(call, run, awaited=awaited)
+        raise stepping.outcome_unknown(self.process, call)
+
+    # ------------------------------------------------------------------ rows
+
+    def _finish(self, call: Call, result: Any, *, awaited: bool) -> Any:
+        text = stepping.stored_form(call, result, self._limits)
+        self._commit(call.finished(text, self._now(), awaited=awaited))
         return values.decode(text)
 
     def _commit(self, entry: JournalEntry) -> None:
+        with self._lock:
+            self._require_open(entry.step)
+            try:
+                self._record(entry)
+            except StoreError as error:
+                self.lost = error
+                raise
+
+    def _require_open(self, step: str) -> None:
         if self._ended:
-            text = f"action {entry.action!r} has ended; the result of step {entry.step!r}, which it left behind in a thread or task, is not journaled"
+            text = f"action {self._action.name!r} has ended; of step {step!r}, which it left behind in a thread or task, nothing is started or journaled"
             raise Fenced(text, process_id=self.process_id)
         if self.lost is not None:
             raise self.lost
-        try:
-            self._record(entry)
-        except StoreError as error:
-            self.lost = error
-            raise
+        self._require_hold()
 
     def end(self) -> None:
-        """The action has returned or raised: what it left behind in other threads writes nothing more."""
+        """The action has returned or raised: what it left behind in other threads starts and writes nothing more."""
         with self._lock:
             self._ended = True
 
-    def _stored(self, entry: JournalEntry, digests: tuple[str, str]) -> Any:
-        if entry.digest not in digests:
-            raise JournalMismatch(
-                f"step {entry.step!r} of action {entry.action!r} (activity {entry.activity!r}) was journaled with other arguments; "
-                "give it another name, or pass it the same arguments on every attempt",
-                process_id=self.process_id,
-                activity=entry.activity,
-                action=entry.action,
-                step=entry.step,
-            )
-        return values.decode(entry.result)
+
+def _admitted(name: str, function: object, effect: Effect | str, check: object, limits: Limits) -> bool:
+    """Whether the step is to be done at most once. ParameterError for what is no step."""
+    values.check_name(name, limits=limits)
+    if effect not in tuple(Effect):
+        refuse("bad_value", f"the effect of step {name!r} is {effect!r}; expected one of {', '.join(repr(each.value) for each in Effect)}", step=name)
+    if check is not None and effect != Effect.AT_MOST_ONCE:
+        refuse("bad_value", f"step {name!r} has a check_outcome, which is asked only where effect='at_most_once'; give it that effect too", step=name)
+    for what, given in (("function", function), ("check_outcome", check)):
+        if given is not None and not callable(given):
+            refuse("type_error", f"the {what} of step {name!r} is of type {type(given).__name__}; hand in the callable and its arguments one by one", step=name)
+    return effect == Effect.AT_MOST_ONCE
 
 
-def effect_key(walk: Walk, action: str, index: int, step: str = "", occurrence: int = 0) -> str:
-    """The walk's id and a digest of what is done in it: 49 characters of hexadecimal digits and one dash."""
-    what = values.digest([walk.activity, index, action, step, occurrence])
-    return f"{walk.id}-{what[:16]}"
-
-
-def _digestible(argument: Any) -> Any:
-    """Arguments that cannot be stored (clients, sessions) count by their type only."""
-    try:
-        values.encode(argument)
-    except ParameterError:
-        return f"<{type(argument).__module__}.{type(argument).__qualname__}>"
-    return argument
+async def _awaited(perform: Callable[[], Any]) -> Any:
+    """Of an ``async def`` function nothing happens before the call is awaited; so what is wrong with one of several does not keep the others from it."""
+    result = perform()
+    return await result if inspect.isawaitable(result) else result
 
 
 async def _awaitable(result: Any) -> Any:

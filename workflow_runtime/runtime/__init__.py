@@ -7,12 +7,12 @@ from types import TracebackType
 from typing import Self
 
 from workflow_runtime.runtime.aio import Aio
-from workflow_runtime.runtime.operators import Operators
+from workflow_runtime.runtime.transfers import Transfers
 
 __all__ = ["WorkflowRuntime"]
 
 
-class WorkflowRuntime(Operators):
+class WorkflowRuntime(Transfers):
     """A durable state-machine runtime over one database.
 
     Build it with ``with_*`` and ``as_*``, register callables, then ``with runtime:`` (or ``async with``). Every

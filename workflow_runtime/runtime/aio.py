@@ -17,6 +17,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from workflow_runtime.engine.calling import calling_loop
 from workflow_runtime.runtime.operators import Operators
+from workflow_runtime.runtime.transfers import Transfers
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -53,7 +54,7 @@ def _give(answer: asyncio.Future[R], give: Callable[[Any], None], outcome: Any) 
 class Aio:
     """Signatures, answers and errors are those of the synchronous verbs."""
 
-    def __init__(self, runtime: Operators) -> None:
+    def __init__(self, runtime: Transfers) -> None:
         self._runtime = runtime
 
     start = _twin(Operators.start)
@@ -65,6 +66,7 @@ class Aio:
     get_process = _twin(Operators.get_process)
     find_processes = _twin(Operators.find_processes)
     count_processes = _twin(Operators.count_processes)
+    find_matches = _twin(Operators.find_matches)
     find_ids = _twin(Operators.find_ids)
     get_history = _twin(Operators.get_history)
     get_timers = _twin(Operators.get_timers)
@@ -74,7 +76,9 @@ class Aio:
     get_available_states = _twin(Operators.get_available_states)
     get_scheme = _twin(Operators.get_scheme)
     get_scheme_codes = _twin(Operators.get_scheme_codes)
+    get_missing_names = _twin(Operators.get_missing_names)
     get_servers = _twin(Operators.get_servers)
+    get_time = _twin(Operators.get_time)
     get_plugins = _twin(Operators.get_plugins)
     upgrade_database = _twin(Operators.upgrade_database)
     check_scheme = _twin(Operators.check_scheme)
@@ -90,3 +94,7 @@ class Aio:
     set_timer = _twin(Operators.set_timer)
     fire_timer = _twin(Operators.fire_timer)
     set_parameter = _twin(Operators.set_parameter)
+    backup_database = _twin(Transfers.backup_database)
+    export_processes = _twin(Transfers.export_processes)
+    import_processes = _twin(Transfers.import_processes)
+    renew_database = _twin(Transfers.renew_database)

@@ -106,7 +106,7 @@ class Builder:
         return self._as("single", name)
 
     def as_multi_server(self, name: str | None = None) -> Self:
-        """One of any number of servers over one database: refused in ``start()`` by this release, which has no takeover yet."""
+        """One of any number of servers over one PostgreSQL, MariaDB or MySQL database: what one leaves behind the others take over. ``name`` is a label."""
         return self._as("multi", name)
 
     def as_client(self) -> Self:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from workflow_runtime.core import keys
 from workflow_runtime.core.operating import Order
 from workflow_runtime.core.values import INT_RANGE, quoted
 from workflow_runtime.errors import ParameterError
@@ -42,6 +43,11 @@ def identity(value: object) -> str | None:
 
 def name(value: object, what: str) -> str:
     return _text(value, what, "bad_name", 200)
+
+
+def key(value: object) -> str | None:
+    """An idempotency key."""
+    return None if value is None else keys.checked(value)
 
 
 def values(value: object) -> Mapping[str, Any]:

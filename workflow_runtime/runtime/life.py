@@ -1,6 +1,6 @@
 """Start and shutdown: what is opened, in which order, and what happens to work in hand.
 
-Start: settings, plugins and names, database, schema, presence, schemes (checked), workers, clockwork, recovery.
+Start: settings, plugins and names, schemes (checked), database, schema, presence, schemes (stored), workers, clockwork, recovery.
 Shutdown: ``draining``, clockwork, workers within ``shutdown_grace``, presence, database.
 """
 
@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain, repeat
@@ -32,27 +32,26 @@ from workflow_runtime.engine.clockwork import Clockwork
 from workflow_runtime.engine.cron import cron_next
 from workflow_runtime.engine.engine import Engine
 from workflow_runtime.engine.executor import Executor
+from workflow_runtime.engine.nudging import Messages
 from workflow_runtime.engine.operator import Operator
 from workflow_runtime.engine.presence import Presence
 from workflow_runtime.engine.recovery import Recovery
+from workflow_runtime.engine.retention import Retention
 from workflow_runtime.engine.schemes import SchemeCache
 from workflow_runtime.engine.timers import TimerLoop
 from workflow_runtime.engine.workers import Workers
-from workflow_runtime.errors import ClientCannotExecute, Problem, RuntimeNotStarted, SchemeError, SchemeNotFound, SettingsError
+from workflow_runtime.errors import ClientCannotExecute, Problem, RuntimeNotStarted, SchemeError, SchemeNotFound
 from workflow_runtime.plugin_loading import PluginRecord, Plugins
 from workflow_runtime.runtime.build import Builder
 from workflow_runtime.runtime.sources import TEXTS, Loaded, SchemeSource, load
 from workflow_runtime.settings import Settings
+from workflow_runtime.store.network import Bounds
 from workflow_runtime.store.reads import Reader
 from workflow_runtime.store.writes import Store
 from workflow_runtime.version import VERSION
 
 log = logging.getLogger("workflow_runtime.runtime")
 
-NO_TAKEOVER = (
-    "as_multi_server() needs the takeover between living servers, which this release does not have: "
-    "use as_single_server(), and as_client() in further processes"
-)
 MEMORY = ("sqlite:///:memory:", "sqlite://")
 
 
@@ -65,6 +64,7 @@ class Started:
     reader: Reader
     executor: Executor
     operator: Operator
+    messages: Messages
     workers: Workers | None = None
     recovery: Recovery | None = None
     clockwork: Clockwork | None = None
@@ -87,8 +87,6 @@ class Life(Builder):
         """
         if self._started is not None and self._started.pid == os.getpid():
             return self
-        if self._mode == "multi":
-            raise SettingsError(NO_TAKEOVER, setting="mode", value=self._mode)
         settings = Settings.build(os.environ, url=self._url, **self._given)
         catalogue = self._gather()
         store = self._open_store(settings)
@@ -106,23 +104,45 @@ class Life(Builder):
         client = self._mode == "client"
         if client:
             store.check()
-        presence = Bystander(store) if client else self._present(store, settings)
-        try:
-            engine = self._engine(store, settings, catalogue, presence)
-            self._add_schemes(engine)
-        except BaseException:
-            if isinstance(presence, Presence):
-                presence.stop(clean=True)
-            raise
+        presence = Bystander(store) if client else self._absent(store, settings)
+        engine = self._engine(store, settings, catalogue, presence)
+        if isinstance(presence, Presence):
+            schemes = self._checked(engine, [loaded for source, code in self._sources for loaded in load(source, code)])  # before others wait for beats
+            self._appear(presence, engine, schemes)
         executor = Executor(engine)
-        parts = Started(pid=os.getpid(), engine=engine, reader=Reader(store), executor=executor, operator=Operator(engine, executor))
+        parts = Started(
+            pid=os.getpid(), engine=engine, reader=Reader(store), executor=executor, operator=Operator(engine, executor), messages=self._messages(engine, None)
+        )
         return parts if isinstance(presence, Bystander) else self._as_server(parts, presence)
 
-    def _present(self, store: Store, settings: Settings) -> Presence:
-        store.upgrade()
-        presence = Presence(store=store, settings=settings, clock=self._clock, name=self._name, mode=self._mode, new_id=new_id, version=VERSION)
+    def _messages(self, engine: Engine, clockwork: Clockwork | None) -> Messages:
+        """With a clock that a test moves there are no threads, and so no messages."""
+        carried = engine.store.carries_messages and not hasattr(self._clock, "on_advance")
+        return Messages(engine, clockwork, carried=carried, chance=random.random)
+
+    def _absent(self, store: Store, settings: Settings) -> Presence:
+        """Not started."""
+        return Presence(store=store, settings=settings, clock=self._clock, name=self._name, mode=self._mode, new_id=new_id, version=VERSION)
+
+    def _appear(self, presence: Presence, engine: Engine, schemes: list[Loaded]) -> None:
+        for weakness in engine.store.health():
+            log.warning("%s", weakness)
+        engine.store.upgrade()
         presence.start()
-        return presence
+        try:
+            self._store_between_beats(presence, engine, schemes)
+        except BaseException:
+            presence.stop(clean=True)
+            raise
+
+    def _store_between_beats(self, presence: Presence, engine: Engine, schemes: list[Loaded]) -> None:
+        """The clockwork does not run yet, and there may be many schemes: others would take this server for dead."""
+        due = self._clock.monotonic() + presence.beat_every
+        for each in schemes:
+            _make_current(engine, each)
+            if self._clock.monotonic() >= due:
+                presence.beat()
+                due = self._clock.monotonic() + presence.beat_every
 
     def _engine(self, store: Store, settings: Settings, catalogue: Catalogue, presence: Presence | Bystander) -> Engine:
         plugins = self._plugins_loaded
@@ -137,6 +157,7 @@ class Life(Builder):
             new_id=new_id,
             new_token=new_token,
             notify=plugins.notify,
+            hears=lambda event: bool(plugins.listeners(event)),
             ask_error=plugins.ask_error,
         )
 
@@ -144,25 +165,28 @@ class Life(Builder):
         engine, settings = parts.engine, parts.engine.settings
         by_hand = hasattr(self._clock, "on_advance")
         workers = Workers(settings.workers, on_free=lambda: timers.freed())
+        engine.on_cleared = workers.clear
         timers = TimerLoop(engine, parts.executor, workers, wait=by_hand)
         recovery = Recovery(engine, parts.executor, workers, wait=by_hand)
-        causes = chain(["start"], repeat("sweep"))
+        causes, retention = chain(["start"], repeat("sweep")), Retention(engine)
         clockwork = Clockwork(
             beat=presence.beat,
-            sweep=lambda: _sweep(recovery, next(causes)),
+            sweep=lambda: _sweep(presence, recovery, clockwork, retention, next(causes)),
             poll=timers.poll,
             settings=settings,
             clock=self._clock,
+            now=engine.now,
             on_trouble=lambda job, error: None,
             beat_every=presence.beat_every,
         )
-        engine.wake_at, engine.nudge = clockwork.wake_at, clockwork.nudge
+        presence.on_fenced = lambda old, new: clockwork.sweep_now()  # what it held is orphaned, but for what is still in hand
         return Started(
             pid=parts.pid,
             engine=engine,
             reader=parts.reader,
             executor=parts.executor,
             operator=parts.operator,
+            messages=self._messages(engine, clockwork),
             workers=workers,
             recovery=recovery,
             clockwork=clockwork,
@@ -173,6 +197,7 @@ class Life(Builder):
         if parts.workers and parts.clockwork:
             parts.workers.start()
             parts.clockwork.start()
+        parts.messages.start()
         parts.engine.notify("runtime_started", runtime=self)
 
     # ------------------------------------------------------------------ names, plugins, schemes
@@ -199,22 +224,14 @@ class Life(Builder):
         """Every plugin that was met, with what is wrong with it."""
         return self._plugins_loaded.report()
 
-    def _add_schemes(self, engine: Engine) -> None:
-        if isinstance(engine.presence, Bystander):
-            return
-        self._admit(engine, [loaded for source, code in self._sources for loaded in load(source, code)])
-
-    def _admit(self, engine: Engine, found: Iterable[Loaded]) -> None:
-        """Checks schemes and makes each the current version of its code. SchemeError with every problem, then none is stored."""
-        loaded = list(found)
+    def _checked(self, engine: Engine, loaded: list[Loaded]) -> list[Loaded]:
+        """The same, if they may be stored. SchemeError with every problem of all of them."""
         said = [problem for each in loaded for problem in check(each.scheme, engine)]
         if any(problem.severity == "error" for problem in said):
             raise SchemeError(problems=tuple(said))
         for problem in said:
             log.warning("%s", problem)
-        for each in loaded:
-            engine.store.add_scheme(each.scheme.key, each.text, each.format)
-            engine.schemes.put(each.scheme)
+        return loaded
 
     def add_scheme(self, source: SchemeSource, code: str | None = None) -> Scheme:
         """One scheme from a path, a Scheme or a text. Before ``start`` it is read, after it checked and made current too.
@@ -227,7 +244,9 @@ class Life(Builder):
         if self._started is None:
             self._sources.append((source, code))
         else:
-            self._admit(self._parts.engine, found)
+            engine = self._parts.engine
+            for each in self._checked(engine, found):
+                _make_current(engine, each)
         return found[0].scheme
 
     # ------------------------------------------------------------------ shutdown
@@ -241,6 +260,7 @@ class Life(Builder):
         engine, presence = parts.engine, parts.engine.presence
         engine.notify("runtime_stopping", runtime=self)
         engine.draining = True
+        engine.pauses.close()
         with ExitStack() as last_first:  # each of these happens, whatever became of the one before
             last_first.callback(self._remove_folder)
             last_first.callback(self._forget)
@@ -250,6 +270,7 @@ class Life(Builder):
                 last_first.callback(presence.stop, clean=True)
             if parts.clockwork:  # not before: work in hand lives by the beat
                 last_first.callback(parts.clockwork.stop)
+            last_first.callback(parts.messages.stop)
             last_first.callback(self._await_work, parts)
             if isinstance(presence, Presence):
                 presence.drain()
@@ -262,7 +283,7 @@ class Life(Builder):
         grace = parts.engine.settings.shutdown_grace
         deadline = self._clock.monotonic() + grace
         handed_back = parts.workers is None or parts.workers.close(grace)
-        if not (parts.engine.live.wait_until_empty(max(0.0, deadline - self._clock.monotonic())) and handed_back):
+        if not (parts.engine.live.close(max(0.0, deadline - self._clock.monotonic())) and handed_back):
             log.warning("steps are still in flight after %s s; recovery decides about them", grace)
         if parts.recovery is not None:  # its report is written last
             parts.recovery.wait_for_passes(max(0.0, deadline - self._clock.monotonic()))
@@ -300,12 +321,19 @@ class Life(Builder):
             url = f"sqlite:///{self._folder}/workflow.db"
         own_time = isinstance(self._clock, SystemClock)  # then a server database's clock counts, aged by ours; else the clock that was given
         monotonic = self._clock.monotonic if own_time else None
-        return Store.open(url, clock=self._clock.now, new_token=new_token, monotonic=monotonic, synchronous=settings.sqlite_synchronous)
+        bounds = Bounds(lease=settings.lease, connections=settings.connections)
+        return Store.open(url, clock=self._clock.now, new_token=new_token, monotonic=monotonic, synchronous=settings.sqlite_synchronous, bounds=bounds)
 
     def _remove_folder(self) -> None:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+
+
+def _make_current(engine: Engine, loaded: Loaded) -> None:
+    """The version that new instances of its code begin with."""
+    engine.store.add_scheme(loaded.scheme.key, loaded.text, loaded.format)
+    engine.schemes.put(loaded.scheme)
 
 
 def check(scheme: Scheme, engine: Engine) -> list[Problem]:
@@ -322,9 +350,15 @@ def check(scheme: Scheme, engine: Engine) -> list[Problem]:
     return [*found, *unsupported(scheme, names)]
 
 
-def _sweep(recovery: Recovery, cause: str) -> None:
-    if recovery.engine.settings.auto_recover and not recovery.engine.draining:
+def _sweep(presence: Presence, recovery: Recovery, clockwork: Clockwork, retention: Retention, cause: str) -> None:
+    """Who has died, then what they left; behind it what is too old."""
+    if recovery.engine.draining:
+        return
+    if (again := presence.look()) is not None:
+        clockwork.sweep_in(again)
+    if recovery.engine.settings.auto_recover:
         recovery.sweep(cause)
+    retention.clear()
 
 
 def new_id() -> str:

@@ -1,98 +1,120 @@
 """What an operator does with processes: each verb names its actor and its reason, and both stay in history.
 
-Each takes one id, or a filter and then answers with an OperationReport; ``dry_run`` lists and changes nothing.
+Each takes one id, or a filter and then answers with an OperationReport; one transaction per process. ``dry_run`` says
+of each what would become of it and changes nothing.
+
+==================  ================================================  =============================================
+target              the deed                                          the dry run
+==================  ================================================  =============================================
+one id              the process as it stands, or the error            a report of one, or the error of the deed
+a filter            a report; what fails stops nobody                 a report; refusals are in its ``failed``
+==================  ================================================  =============================================
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any, overload
+from typing import Any, Literal, overload
 from uuid import UUID
 
-from workflow_runtime.core.answers import OperationReport
+from workflow_runtime.core.answers import Match, OperationReport
 from workflow_runtime.core.filters import ProcessFilter
+from workflow_runtime.core.pages import MOST_ROWS
 from workflow_runtime.core.process import Process
-from workflow_runtime.engine.operator import activity_of_state, require_activity
-from workflow_runtime.errors import WorkflowError
+from workflow_runtime.engine.operator import Deed
+from workflow_runtime.errors import ParameterError, WorkflowError
 from workflow_runtime.runtime import given
 from workflow_runtime.runtime.verbs import Verbs
 
 Target = UUID | str | ProcessFilter
-Act = Callable[[UUID], object]
-
-PAGE = 500  #: processes listed at once
 
 
 class Operators(Verbs):
     def set_activity(
         self,
-        process_id: UUID | str,
+        target: Target,
         activity: str,
         *,
         actor: str,
         reason: str,
         parameters: Mapping[str, Any] | None = None,
         execute: bool = True,
+        expected_revision: int | None = None,
         dry_run: bool = False,
     ) -> Process | OperationReport:
-        """Enters the activity with its actions; ``execute=False`` only stands there. ActivityNotFound, ProcessBusy."""
-        order, process = given.order("set_activity", actor, reason), self._parts.engine.load(given.process_id(process_id))
-        require_activity(process, activity)
-        if dry_run:
-            return OperationReport(verb=order.verb, dry_run=True, matched=(process.id,))
-        return self._parts.operator.set_activity(process.id, activity, order, given.values(parameters), execute=execute)
+        """Enters the activity with its actions; ``execute=False`` only stands there. ActivityNotFound, ProcessBusy, ParameterError."""
+        order, name = given.order("set_activity", actor, reason), given.name(activity, "an activity")
+        deed = self._parts.operator.set_activity(name, order, given.values(parameters), execute=execute)
+        return self._on(target, order.verb, deed, expected_revision, dry_run)
 
     def set_state(
         self,
-        process_id: UUID | str,
+        target: Target,
         state: str,
         *,
         actor: str,
         reason: str,
         parameters: Mapping[str, Any] | None = None,
         execute: bool = True,
+        expected_revision: int | None = None,
         dry_run: bool = False,
     ) -> Process | OperationReport:
-        """Enters the first activity with this state that may be set. StateNotFound, ProcessBusy."""
-        order, process = given.order("set_state", actor, reason), self._parts.engine.load(given.process_id(process_id))
-        activity_of_state(process, state)
-        if dry_run:
-            return OperationReport(verb=order.verb, dry_run=True, matched=(process.id,))
-        return self._parts.operator.set_state(process.id, state, order, given.values(parameters), execute=execute)
+        """Enters the first activity with this state that may be set. StateNotFound, ProcessBusy, ParameterError."""
+        order, name = given.order("set_state", actor, reason), given.name(state, "a state")
+        deed = self._parts.operator.set_state(name, order, given.values(parameters), execute=execute)
+        return self._on(target, order.verb, deed, expected_revision, dry_run)
 
     @overload
-    def resume_process(self, target: UUID | str, *, actor: str, reason: str, expected_revision: int | None = None, dry_run: bool = False) -> Process: ...
+    def resume_process(
+        self, target: UUID | str, *, actor: str, reason: str, expected_revision: int | None = None, dry_run: Literal[False] = False
+    ) -> Process: ...
+    @overload
+    def resume_process(
+        self, target: UUID | str, *, actor: str, reason: str, expected_revision: int | None = None, dry_run: bool
+    ) -> Process | OperationReport: ...
     @overload
     def resume_process(self, target: ProcessFilter, *, actor: str, reason: str, dry_run: bool = False) -> OperationReport: ...
     def resume_process(
         self, target: Target, *, actor: str, reason: str, expected_revision: int | None = None, dry_run: bool = False
     ) -> Process | OperationReport:
-        """An interrupted or failed walk goes on, finished steps are skipped, deaths count anew."""
-        order, revision = given.order("resume", actor, reason), given.revision(expected_revision)
-        return self._on(target, order.verb, dry_run, lambda one: self._parts.operator.resume(one, order, revision))
+        """An interrupted or failed walk goes on, finished steps are skipped, deaths and attempts count anew. NotResumable, ProcessBusy."""
+        order = given.order("resume", actor, reason)
+        return self._on(target, order.verb, self._parts.operator.resume(order), expected_revision, dry_run)
 
     @overload
-    def cancel_process(self, target: UUID | str, *, actor: str, reason: str, expected_revision: int | None = None, dry_run: bool = False) -> Process: ...
+    def cancel_process(
+        self, target: UUID | str, *, actor: str, reason: str, expected_revision: int | None = None, dry_run: Literal[False] = False
+    ) -> Process: ...
+    @overload
+    def cancel_process(
+        self, target: UUID | str, *, actor: str, reason: str, expected_revision: int | None = None, dry_run: bool
+    ) -> Process | OperationReport: ...
     @overload
     def cancel_process(self, target: ProcessFilter, *, actor: str, reason: str, dry_run: bool = False) -> OperationReport: ...
     def cancel_process(
         self, target: Target, *, actor: str, reason: str, expected_revision: int | None = None, dry_run: bool = False
     ) -> Process | OperationReport:
         """At rest or waiting at once; a Running process at its next step boundary (the answer is still Running)."""
-        order, revision = given.order("cancel", actor, reason), given.revision(expected_revision)
-        return self._on(target, order.verb, dry_run, lambda one: self._parts.operator.cancel(one, order, revision))
+        order = given.order("cancel", actor, reason)
+        return self._on(target, order.verb, self._parts.operator.cancel(order), expected_revision, dry_run)
 
     @overload
-    def delete_process(self, target: UUID | str, *, actor: str, reason: str, expected_revision: int | None = None, dry_run: bool = False) -> Process: ...
+    def delete_process(
+        self, target: UUID | str, *, actor: str, reason: str, expected_revision: int | None = None, dry_run: Literal[False] = False
+    ) -> Process: ...
+    @overload
+    def delete_process(
+        self, target: UUID | str, *, actor: str, reason: str, expected_revision: int | None = None, dry_run: bool
+    ) -> Process | OperationReport: ...
     @overload
     def delete_process(self, target: ProcessFilter, *, actor: str, reason: str, dry_run: bool = False) -> OperationReport: ...
     def delete_process(
         self, target: Target, *, actor: str, reason: str, expected_revision: int | None = None, dry_run: bool = False
     ) -> Process | OperationReport:
-        """Process, timers and journal go, history stays. The answer for one id is the process as it was."""
-        order, revision = given.order("delete", actor, reason), given.revision(expected_revision)
-        return self._on(target, order.verb, dry_run, lambda one: self._parts.operator.delete(one, order, revision))
+        """Process, timers and journal go, history stays. The answer for one id is the process as it was. ProcessBusy."""
+        order = given.order("delete", actor, reason)
+        return self._on(target, order.verb, self._parts.operator.delete(order), expected_revision, dry_run)
 
     def set_timer(self, process_id: UUID | str, name: str, due: datetime | timedelta, *, actor: str, reason: str) -> Process:
         """The timer falls due at ``due`` (aware, or from now). TimerNotFound."""
@@ -111,32 +133,38 @@ class Operators(Verbs):
 
     # ------------------------------------------------------------------ one or many
 
-    def _on(self, target: Target, verb: str, dry_run: bool, act: Callable[[UUID], Process]) -> Process | OperationReport:
-        if not isinstance(target, ProcessFilter):
-            process_id = given.process_id(target)
-            return self.get_process(process_id) if dry_run else act(process_id)
-        matched = tuple(self._matching(target))
-        if dry_run:
-            return OperationReport(verb=verb, dry_run=True, matched=matched)
-        return _each(verb, matched, act)
+    def _on(self, target: Target, verb: str, deed: Deed, expected_revision: int | None, dry_run: bool) -> Process | OperationReport:
+        operator, revision = self._parts.operator, given.revision(expected_revision)
+        if isinstance(target, ProcessFilter):
+            if revision is not None:
+                raise ParameterError("expected_revision is that of one process; give its id instead of a filter", code="bad_revision")
+            return self._on_all(target, verb, deed, dry_run)
+        process_id = given.process_id(target)
+        if not dry_run:
+            return operator.carry_out(process_id, deed, revision)
+        return OperationReport(verb=verb, dry_run=True, matched=(process_id,), planned={process_id: operator.foresee(process_id, deed, revision)})
 
-    def _matching(self, filter: ProcessFilter) -> Iterator[UUID]:
+    def _on_all(self, filter: ProcessFilter, verb: str, deed: Deed, dry_run: bool) -> OperationReport:
+        """Ids are read page by page, processes one by one. What has changed since its id was read may not match any more: StaleRevision."""
+        operator = self._parts.operator
+        matched, planned, done, requested, failed = list[UUID | str](), dict[UUID | str, str](), list[UUID | str](), list[UUID | str](), dict[UUID | str, str]()
+        for one, revision in self._matching(filter):
+            matched.append(one)
+            try:
+                process_id = given.process_id(one)
+                if dry_run:
+                    planned[one] = operator.foresee(process_id, deed, revision)
+                else:
+                    after = operator.carry_out(process_id, deed, revision)
+                    (requested if after.cancel_requested is not None and after.owner is not None else done).append(one)
+            except WorkflowError as error:
+                failed[one] = f"{error.name}: {error.message}"
+        return OperationReport(verb=verb, dry_run=dry_run, matched=tuple(matched), planned=planned, done=tuple(done), requested=tuple(requested), failed=failed)
+
+    def _matching(self, filter: ProcessFilter) -> Iterator[Match]:
         cursor: str | None = None
         while True:
-            page = self._parts.reader.find(filter, limit=PAGE, after=cursor)
-            yield from (process.id for process in page)
-            cursor = page.next
-            if cursor is None:
+            page = self._parts.reader.matches(filter, limit=MOST_ROWS, after=cursor)
+            yield from page
+            if (cursor := page.next) is None:
                 return
-
-
-def _each(verb: str, ids: tuple[UUID, ...], act: Act) -> OperationReport:
-    """One that fails does not stop the others."""
-    done, failed = [], {}
-    for process_id in ids:
-        try:
-            act(process_id)
-            done.append(process_id)
-        except WorkflowError as error:
-            failed[process_id] = f"{error.name}: {error.message}"
-    return OperationReport(verb=verb, dry_run=False, matched=ids, done=tuple(done), failed=failed)

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 from workflow_runtime.catalogue import Catalogue
-from workflow_runtime.core.answers import AvailableCommand, CommandResult
+from workflow_runtime.core import keys
+from workflow_runtime.core.answers import AvailableCommand, CommandResult, DueTimer, Match
 from workflow_runtime.core.filters import ProcessFilter
 from workflow_runtime.core.pages import Page
 from workflow_runtime.core.problems import problems
-from workflow_runtime.core.process import DueTimer, HistoryEntry, Process, Timer, TimerKind
+from workflow_runtime.core.process import HistoryEntry, Process, Timer, TimerKind
 from workflow_runtime.core.restoring import RecoveryPlan, RecoveryReport, Server
 from workflow_runtime.core.scheme import Scheme
 from workflow_runtime.core.scheme_words import SchemeKey
@@ -23,6 +25,7 @@ from workflow_runtime.core.unsupported import unsupported
 from workflow_runtime.engine import recovery
 from workflow_runtime.engine.cron import cron_next
 from workflow_runtime.engine.judging import Asker
+from workflow_runtime.engine.keyring import Keyring
 from workflow_runtime.errors import ParameterError, Problem, SchemeNotFound
 from workflow_runtime.plugin_loading import PluginRecord
 from workflow_runtime.runtime import given
@@ -42,17 +45,27 @@ class Verbs(Life):
         identity: str | None = None,
         impersonated_identity: str | None = None,
         tenant_id: str | None = None,
+        idempotency_key: str | None = None,
+        wait: float = 0.0,
     ) -> Process:
         """A new process of the current version of the scheme, driven until it rests.
 
-        Errors: SchemeNotFound, ProcessAlreadyExists, ParameterError, ActionFailed (the process stays).
+        ``idempotency_key``: sent again within its retention, by the same tenant, the call creates nothing and returns the first
+        process as it stands now; where that is still under way it waits up to ``wait`` seconds. See how-to/send-once.
+
+        Errors: SchemeNotFound, ProcessAlreadyExists, ParameterError, ActionFailed (the process stays). With a key also
+        IdempotencyConflict, CommandInProgress, ProcessNotFound (deleted since).
         """
-        return self._server.executor.create(
-            self.get_scheme(scheme_code),
+        tenant, asker, values = given.identity(tenant_id), _asker(identity, impersonated_identity), given.values(parameters)
+        code, name = given.name(scheme_code, "a scheme code"), given.key(idempotency_key)
+        return self._keyring.create(
+            lambda: self.get_scheme(code),
             process_id=uuid4() if process_id is None else given.process_id(process_id),
-            given=given.values(parameters),
-            asker=_asker(identity, impersonated_identity),
-            tenant_id=given.identity(tenant_id),
+            given=values,
+            asker=asker,
+            tenant_id=tenant,
+            key=None if name is None else keys.of_creation(name, tenant, code, values, (asker.identity, asker.impersonated_identity)),
+            wait=keys.checked_wait(wait),
         )
 
     def get_available_commands(
@@ -73,21 +86,36 @@ class Verbs(Life):
         impersonated_identity: str | None = None,
         parameters: Mapping[str, Any] | None = None,
         check_restrictions: bool = False,
+        idempotency_key: str | None = None,
+        wait: float = 0.0,
         expected_revision: int | None = None,
     ) -> CommandResult:
         """Gives a command and drives the process until it rests.
 
+        ``idempotency_key``: sent again within its retention, the command is not executed again and returns the answer of the first;
+        where that is still under way it waits up to ``wait`` seconds. See how-to/send-once.
+
         Errors: ProcessNotFound, CommandNotFound, CommandNotAllowed, ProcessBusy, StatusNotAllowed, StaleRevision,
-        ParameterError, ActionFailed, ConditionFailed, LoopLimitExceeded, Fenced, StoreUnavailable.
+        ParameterError, ActionFailed, ConditionFailed, LoopLimitExceeded, Fenced, StoreUnavailable. With a key also
+        IdempotencyConflict and CommandInProgress.
         """
-        return self._server.executor.command(
-            given.process_id(process_id),
-            given.name(name, "a command"),
-            asker=_asker(identity, impersonated_identity),
-            given=given.values(parameters),
+        target, asker, values = given.process_id(process_id), _asker(identity, impersonated_identity), given.values(parameters)
+        command, key = given.name(name, "a command"), given.key(idempotency_key)
+        return self._keyring.command(
+            target,
+            command,
+            asker=asker,
+            given=values,
             check_restrictions=check_restrictions,
             expected_revision=given.revision(expected_revision),
+            key=None if key is None else keys.of_command(key, target, command, values, (asker.identity, asker.impersonated_identity)),
+            wait=keys.checked_wait(wait),
         )
+
+    @property
+    def _keyring(self) -> Keyring:
+        parts = self._server
+        return Keyring(parts.engine, parts.executor)
 
     def get_process(self, process_id: UUID | str) -> Process:
         """The process as stored now; its ``scheme`` is None where that cannot be read. ProcessNotFound, RowUnreadable."""
@@ -102,6 +130,10 @@ class Verbs(Life):
     def count_processes(self, filter: ProcessFilter | None = None) -> int:
         """How many match; without a filter, all."""
         return self._parts.reader.count(filter or ProcessFilter())
+
+    def find_matches(self, filter: ProcessFilter | None = None, *, limit: int = 1_000, after: str | None = None) -> Page[Match]:
+        """As ``find_processes``, but ids and revisions only: for what is to be done with many, also with rows that cannot be read."""
+        return self._parts.reader.matches(filter or ProcessFilter(), limit=limit, after=after)
 
     def find_ids(self, prefix: str) -> list[UUID]:
         """The ids that begin with these characters (6 or more), for people who type."""
@@ -152,9 +184,20 @@ class Verbs(Life):
         """Every code there is a version of, sorted."""
         return self._parts.engine.store.scheme_codes()
 
+    def get_missing_names(self, scheme_code: str) -> list[str]:
+        """The actions and conditions that the current version of a scheme needs and this runtime lacks, sorted.
+
+        It neither adopts such processes nor fires for them. SchemeNotFound, SchemeError.
+        """
+        return list(self._parts.engine.unbound(self.get_scheme(scheme_code).key))
+
     def get_servers(self) -> list[Server]:
         """Every incarnation that has a row, also of dead ones."""
         return self._parts.engine.store.servers()
+
+    def get_time(self) -> datetime:
+        """The database's clock, aware UTC: what due times and leases are compared with. On SQLite that of this machine."""
+        return self._parts.engine.now()
 
     # ------------------------------------------------------------------ without a start
 

@@ -8,9 +8,14 @@ the process was          guard
 executed by me           id, owner, token, revision
 at rest (no owner)       id, owner IS NULL, token, revision; my server row exists and is not dead
 owned by another         id, its owner, token, revision; my server row exists and is not dead
+not there yet            none but that its id is new: what a server creates that was declared dead
+                         is an orphan, as all that it owns
 =======================  ==========================================================================
 
-A client has no server row and omits that part. An arrival, a failure or a verdict that brings an owned process to
+A request with an idempotency key inserts its row with the first change: where one stands, nothing is written (TAKEN).
+
+What is taken over from another is not waited for: where somebody has locked the row, the guard has failed, and who
+takes over comes back later. A client has no server row and omits that part. An arrival, a failure, a wait or a verdict that brings an owned process to
 rest also asks that nobody requested its cancellation (else FLAGGED). ``cancel_requested`` and ``children_open`` are written
 by strangers: no guarded write sets them, except that coming to rest clears the request, and each reads them back.
 """
@@ -29,8 +34,7 @@ from sqlalchemy import bindparam
 
 from workflow_runtime.core import entries
 from workflow_runtime.core.process import CancelRequest, Change, ChangeKind, Decision, ErrorInfo, ProcessStatus
-from workflow_runtime.errors import ProcessAlreadyExists
-from workflow_runtime.store import followers, records, rows, tables
+from workflow_runtime.store import followers, keys, records, rows, tables
 from workflow_runtime.store.dialects import Guarded, Row, Statement, Transaction
 from workflow_runtime.store.followers import insert
 
@@ -43,6 +47,7 @@ class Outcome(StrEnum):
     APPLIED = "applied"
     LOST = "lost"  #: the guard failed: nothing was written
     FLAGGED = "flagged"  #: a cancel request stands against coming to rest: nothing was written
+    TAKEN = "taken"  #: the idempotency key has a row, that of an equal request or another: nothing was written
 
 
 class Applied(NamedTuple):
@@ -53,11 +58,11 @@ class Applied(NamedTuple):
     children_open: int = 0
 
 
-LOST, FLAGGED = Applied(Outcome.LOST), Applied(Outcome.FLAGGED)
+LOST, FLAGGED, TAKEN = Applied(Outcome.LOST), Applied(Outcome.FLAGGED), Applied(Outcome.TAKEN)
 
 
 #: Coming to rest in one of these ways, the process may have been cancelled meanwhile; who wrote the change knew of none.
-_HEED_CANCEL = (ChangeKind.ARRIVE, ChangeKind.FAIL, ChangeKind.VERDICT)
+_HEED_CANCEL = (ChangeKind.ARRIVE, ChangeKind.FAIL, ChangeKind.WAIT, ChangeKind.VERDICT)
 
 
 class Shape(NamedTuple):
@@ -66,6 +71,11 @@ class Shape(NamedTuple):
     owned: bool  #: the row has an owner
     alive: bool  #: my server row must be alive
     unflagged: bool  #: nobody may have requested cancellation
+
+    @property
+    def takes_over(self) -> bool:
+        """From another server, which may have stopped with the row locked: there are others to take over, and this one later."""
+        return self.owned and self.alive
 
     @classmethod
     def of(cls, change: Change, me: str | None) -> Shape:
@@ -106,11 +116,11 @@ def _update(shape: Shape, moves: bool, rests: bool) -> Statement:
 _SHAPES = [Shape(*parts) for parts in product((False, True), repeat=3)]
 _UPDATES = {(shape, moves, rests): _update(shape, moves, rests) for shape in _SHAPES for moves in (False, True) for rests in (False, True)}
 _DELETES: dict[Shape, Statement] = {shape: sa.delete(_process).where(_guard(shape)) for shape in _SHAPES}
-_GUARDED: dict[Shape, Statement] = {shape: sa.select(_process.c.id).where(_guard(shape)) for shape in _SHAPES}
+_GUARDED = {shape: sa.select(_process.c.id).where(_guard(shape)) for shape in _SHAPES}
+_FREE: dict[Shape, Statement] = {shape: guarded.with_for_update(skip_locked=True) for shape, guarded in _GUARDED.items()}
 
 
 _INSERT_PROCESS = insert(_process)
-_LANDED = sa.select(_process.c.token, _process.c.walk, _process.c.cancel_requested, _process.c.children_open).where(_process.c.id == bindparam("id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,16 +139,16 @@ def plan(change: Change, me: str | None) -> Plan:
     shape = Shape.of(change, me)
     values = {"g_id": follow.process_id, "g_owner": before.owner, "g_token": before.token, "g_revision": before.revision, "g_me": me}
     if after is None:
-        return Plan(change, Guarded(_DELETES[shape], values, follow), shape)
+        return Plan(change, Guarded(_DELETES[shape], values, follow, shape.takes_over), shape)
     values |= rows.updated_values(after)
     values["status"] = after.status.id
     values["parameters"] = None if after.parameters is before.parameters else rows.encode_parameters(after.parameters)
     statement = _UPDATES[shape, after.status is not before.status, after.status is not ProcessStatus.RUNNING]
-    return Plan(change, Guarded(statement, values, follow), shape)
+    return Plan(change, Guarded(statement, values, follow, shape.takes_over), shape)
 
 
 def run(transaction: Transaction, planned: Plan) -> Applied:
-    """Make the change true within this transaction; see the law above. Conflict when a creation meets an existing row."""
+    """Make the change true within this transaction; see the law above. Conflict when a creation, or a new key, meets an existing row."""
     if planned.shape is None:
         return _create(transaction, planned)
     return _outcome(transaction, planned, transaction.dialect.guarded(transaction, planned.guarded))
@@ -156,7 +166,7 @@ def run_all(transaction: Transaction, planned: Sequence[Plan]) -> list[Applied]:
 
 def _outcome(transaction: Transaction, planned: Plan, found: Row | None) -> Applied:
     if found is not None:
-        return Applied(Outcome.APPLIED, _readable_cancel(found[0]), found[1])
+        return Applied(Outcome.APPLIED, readable_cancel(found[0]), found[1])
     flagged = planned.shape and planned.shape.unflagged and transaction.row(_GUARDED[planned.shape._replace(unflagged=False)], planned.guarded.values)
     return FLAGGED if flagged else LOST
 
@@ -168,32 +178,12 @@ def _create(transaction: Transaction, planned: Plan) -> Applied:
     return Applied(Outcome.APPLIED, process.cancel_requested, process.children_open)
 
 
-def _readable_cancel(text: str | None) -> CancelRequest | None:
+def readable_cancel(text: str | None) -> CancelRequest | None:
     """A request that cannot be read is still a request."""
     try:
         return rows.decode_cancel(text)
     except (ValueError, TypeError):
         return CancelRequest("unknown", "the stored cancel request cannot be read")
-
-
-def creation_landed(transaction: Transaction, change: Change) -> Applied:
-    """An insert met an existing row: the same creation sent again, or another process with this id."""
-    process = change.result
-    found = transaction.row(_LANDED, {"id": str(process.id)})
-    if found is None:
-        raise ProcessAlreadyExists(f"process {process.id} was deleted and its history stays; choose another id", process_id=process.id)
-    token, walk, cancel, children = found
-    if token == process.token or (process.walk is not None and _walk_id(walk) == process.walk.id):
-        return Applied(Outcome.APPLIED, _readable_cancel(cancel), children)
-    raise ProcessAlreadyExists(f"a process {process.id} exists already; choose another id or let the runtime choose", process_id=process.id)
-
-
-def _walk_id(text: Any) -> str | None:
-    try:
-        walk = rows.decode_walk(text)
-    except Exception:  # an unreadable walk is not mine
-        return None
-    return walk.id if walk else None
 
 
 _MARK = {
@@ -220,16 +210,26 @@ def mark_unreadable(transaction: Transaction, row: rows.UnreadableRow, me: str |
     """Error with the cause, and nothing brings it back by itself; the columns that cannot be read stay as they are, for the person who looks."""
     shape = Shape(row.owner is not None, me is not None and row.owner != me, False)
     guard = {"g_id": row.id, "g_owner": row.owner, "g_token": row.token, "g_revision": row.revision, "g_me": me}
+    if shape.takes_over and transaction.row(_FREE[shape], guard) is None:
+        return False
     seq = _next_seq(transaction, row)
     if not transaction.run(_MARK[shape], {**guard, "last_error": rows.encode_error(error), "last_seq": seq, "now": now}):
         return False
     transaction.run(followers.DROP_RESERVED, {"process_id": row.id})
+    keys.settle_unreadable(transaction, row, _uuid(row.id), now)
     if seq is not None:
-        entry = entries.unreadable(UUID(row.id), seq, row.activity, row.state, error, server=me, now=rows.moment(now))
+        entry = entries.unreadable(UUID(row.id), seq, row.activity, row.state, error, key=row.key, server=me, now=rows.moment(now))
         transaction.run(followers.INSERT_HISTORY, records.history_values(entry))
     if decision is not None:
         transaction.run(followers.INSERT_DECISION, records.decision_values(decision))
     return True
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except (ValueError, TypeError, AttributeError):
+        return None
 
 
 def _next_seq(transaction: Transaction, row: rows.UnreadableRow) -> int | None:

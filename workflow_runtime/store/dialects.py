@@ -29,9 +29,12 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    from workflow_runtime.store.nudges import Listener
 
 Statement = sa.Executable
 Row = Sequence[Any]
@@ -58,6 +61,8 @@ class Followers(NamedTuple):
     keep: Sequence[Values]  #: timers that are armed only where none is
     history: Sequence[Values]
     decision: Sequence[Values]
+    opened: Values | None = None  #: the row of an idempotency key, which must not be there yet: Conflict
+    settled: Values | None = None  #: the answer to a key that is open
 
 
 class Guarded(NamedTuple):
@@ -66,6 +71,15 @@ class Guarded(NamedTuple):
     statement: Statement
     values: Values
     followers: Followers
+    skips: bool = False  #: a row that somebody has locked is left alone, where the database can do that: the guard fails
+
+
+class Alike(NamedTuple):
+    """One verdict for a crowd (crowds.py): the same ``values`` for all, and the rows of ``given`` with what is each one's own."""
+
+    values: dict[str, Any]
+    given: str  #: JSON: a list of objects with id, token, revision, seq, walk
+    number: int
 
 
 class Prepared:
@@ -180,6 +194,8 @@ class Dialect(ABC):
     engine: sa.Engine
     compiling: sa.Dialect  #: how statements are written
     path: Path | None = None  #: the real path of a SQLite file
+    takes_crowds = False  #: it can write one verdict for many rows by one text; see crowds.py
+    telling: Statement | None = None  #: tells every server that listens of a ``due`` time; None where the database carries no messages
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
@@ -247,6 +263,25 @@ class Dialect(ABC):
     @abstractmethod
     def begin_snapshot(self, driver: Any) -> None: ...
 
+    def listen(self) -> Listener | None:
+        """See nudges.py. None where the database carries no messages."""
+        return None
+
+    @abstractmethod
+    def facts(self, driver: Any) -> Mapping[str, str]:
+        """Its settings as far as promises hang on them, by its own names, in lower case; see health.py."""
+
+    # -- connections of servers that are gone, or calls that hang: only a server has them --
+
+    def name_connections(self, incarnation: str | None) -> None:  # noqa: B027
+        """Whose connections these are, where the database shows it."""
+
+    def terminate_connections(self, incarnation: str) -> int:
+        return 0
+
+    def sever_hanging(self) -> int:
+        return 0
+
     # -- statements --
 
     def cursor(self, driver: Any) -> Any:
@@ -278,6 +313,10 @@ class Dialect(ABC):
     @abstractmethod
     def guarded_all(self, transaction: Transaction, changes: Sequence[Guarded]) -> list[Row | None]:
         """The same for many processes, each guarded on its own."""
+
+    def alike(self, transaction: Transaction, verdict: Alike) -> set[str]:
+        """One verdict for a crowd, each row guarded on its own: the ids for which it was written. Only where ``takes_crowds``."""
+        raise NotImplementedError
 
     @abstractmethod
     def has_parameter(self, name: str, value: Any) -> sa.ColumnElement[bool]:

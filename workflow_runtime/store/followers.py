@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from workflow_runtime.core.process import Change, Timer, TimerKind
-from workflow_runtime.store import records, rows, tables
+from workflow_runtime.store import keys, records, rows, tables
 from workflow_runtime.store.dialects import Drop, Followers, Statement, Step, Values
 
 _timer = tables.timer
@@ -48,13 +48,13 @@ def of(change: Change) -> Followers:
     history = [records.history_values(entry) for entry in change.entries]
     decision = [records.decision_values(change.decision)] if change.decision else []
     if change.after is None:
-        return Followers(process_id, (), None, (), (), history, decision)
+        return Followers(process_id, (), None, (), (), history, decision, *keys.of(change))
     armed_at = rows.micros(change.after.updated_at)
     arms: dict[bool, list[Values]] = {False: [], True: []}
     for timer in change.arm:
         arms[timer.keep and not _is_dropped(change, timer)].append(rows.timer_values(process_id, timer, armed_at))
     journal = [records.journal_values(process_id, entry) for entry in change.journal]
-    return Followers(process_id, journal, _drop(change), arms[False], arms[True], history, decision)
+    return Followers(process_id, journal, _drop(change), arms[False], arms[True], history, decision, *keys.of(change))
 
 
 def _is_dropped(change: Change, timer: Timer) -> bool:
@@ -71,7 +71,9 @@ def _drop(change: Change) -> Drop | None:
 
 def steps(followers: Followers, put_timer: Statement, keep_timer: Statement) -> list[Step]:
     """One statement after the other, in the order of writing."""
-    found: list[Step] = [(INSERT_JOURNAL, followers.journal)]
+    found: list[Step] = [(keys.OPEN, [followers.opened])] if followers.opened else []
+    found += [(keys.SETTLE, [followers.settled])] if followers.settled else []
+    found += [(INSERT_JOURNAL, followers.journal)]
     if followers.drop is not None:
         found += _dropped({"process_id": followers.process_id}, followers.drop)
     found += [(put_timer, followers.put), (keep_timer, followers.keep), (INSERT_HISTORY, followers.history), (INSERT_DECISION, followers.decision)]

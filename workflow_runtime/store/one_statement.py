@@ -12,10 +12,12 @@ journaled        when actions or steps are journaled
 dropped          when timers go; those that are armed stay and are written over
 put, kept        when timers are armed
 told, decided    when history or a decision is written
+opened           when a request with a key begins: a key that is there breaks the whole statement
+settled          when the run of such a request ends
 ===============  ==========================================================================
 
 All parts see the database as it was before, and no row may be written twice. The rows of a part are one JSON
-parameter, so that a text does not depend on how many there are: with 6 parts there are few texts.
+parameter, so that a text does not depend on how many there are: with 8 parts there are few texts.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 from sqlalchemy.dialects import postgresql
 
-from workflow_runtime.store import rows, tables
+from workflow_runtime.store import crowds, keys, rows, tables
 from workflow_runtime.store.dialects import Guarded, Statement
 from workflow_runtime.store.followers import IS_TIMER
 
@@ -40,22 +42,26 @@ class Parts(NamedTuple):
     """What decides the text of a statement."""
 
     head: Statement
+    skips: bool
     journal: bool
     drop: bool
     put: bool
     keep: bool
     history: bool
     decision: bool
+    opened: bool
+    settled: bool
 
     @classmethod
     def of(cls, change: Guarded) -> Parts:
         f = change.followers
-        return cls(change.statement, bool(f.journal), f.drop is not None, bool(f.put), bool(f.keep), bool(f.history), bool(f.decision))
+        written = (f.journal, f.drop is not None, f.put, f.keep, f.history, f.decision, f.opened, f.settled)
+        return cls(change.statement, change.skips, *map(bool, written))
 
 
 def statement(parts: Parts) -> Statement:
     """Built once for the same parts."""
-    guarded = _guarded(parts.head)
+    guarded = _guarded(parts.head, parts.skips)
     following = [
         (parts.journal, "journaled", _inserted(tables.journal, "journal", guarded)),
         (parts.drop, "dropped", _dropped(guarded)),
@@ -63,6 +69,8 @@ def statement(parts: Parts) -> Statement:
         (parts.keep, "kept", _inserted(_timer, "keep", guarded).on_conflict_do_nothing()),
         (parts.history, "told", _inserted(tables.history, "history", guarded)),
         (parts.decision, "decided", _inserted(tables.decision, "decision", guarded)),
+        (parts.opened, "opened", _inserted(tables.idempotency, "opened", guarded)),
+        (parts.settled, "settled", _settled(guarded)),
     ]
     return sa.select(guarded.c.cancel_requested, guarded.c.children_open).add_cte(*(part.cte(name) for wanted, name, part in following if wanted))
 
@@ -74,14 +82,21 @@ def values(change: Guarded) -> Mapping[str, Any]:
     for name, given in (("journal", f.journal), ("put", f.put), ("keep", f.keep), ("history", f.history), ("decision", f.decision)):
         if given:
             found[name] = rows.to_plain_json(list(given))
+    if f.opened:
+        found["opened"] = rows.to_plain_json([f.opened])
+    if f.settled:
+        found |= f.settled
     if f.drop is not None:
         armed = [f"{row['kind']} {row['name']}" for row in (*f.put, *f.keep)]
         found |= {"reserved": f.drop.reserved, "others": f.drop.others is not None, "named": list(f.drop.named), "armed": armed}
     return found
 
 
-def _guarded(head: Any) -> sa.CTE:
+def _guarded(head: Any, skips: bool) -> sa.CTE:
     """An INSERT is built anew: of values without a guard it becomes a SELECT of those same values."""
+    if skips:
+        unlocked = sa.select(_process.c.id).where(_process.c.id == bindparam("g_id")).with_for_update(skip_locked=True)
+        head = head.where(_process.c.id == unlocked.scalar_subquery())
     if isinstance(head, sa.Insert):
         names = [column.name for column in _process.c]
         had_life: sa.Select[Any] = sa.select(sa.literal_column("1")).where(tables.history.c.process_id == bindparam("id"))
@@ -114,6 +129,11 @@ def _put(guarded: sa.CTE) -> Any:
     )
 
 
+def _settled(guarded: sa.CTE) -> Any:
+    """The row of ``guarded`` or none: an answer without its end must not stand."""
+    return keys.SETTLE.where(guarded.c.id == bindparam("k_process"))
+
+
 def _dropped(guarded: sa.CTE) -> Any:
     texts = postgresql.ARRAY(sa.Text())
     is_armed = (_timer.c.kind + sa.literal_column("' '") + _timer.c.name) == sa.any_(bindparam("armed", type_=texts))
@@ -122,3 +142,17 @@ def _dropped(guarded: sa.CTE) -> Any:
         sa.and_(IS_TIMER, sa.or_(bindparam("others", type_=sa.Boolean()), _timer.c.name == sa.any_(bindparam("named", type_=texts)))),
     )
     return sa.delete(_timer).where(_timer.c.process_id == guarded.c.id, goes, ~is_armed)
+
+
+def _alike() -> Statement:
+    """One verdict for a crowd; see crowds.py. Rows are locked first, in one go: where somebody has one locked, it is left to the next look."""
+    made = sa.func.json_to_recordset(bindparam("given", type_=postgresql.JSON())).table_valued(*crowds.GIVEN)
+    given = made.render_derived(name="given_rows", with_types=True)
+    locked = sa.select(*given.c).join_from(given, _process, _process.c.id == given.c.id).with_for_update(of=_process, skip_locked=True)
+    free = locked.cte("free")
+    written: Any = crowds.update(free).returning(_process.c.id, free.c.seq, free.c.walk).cte("guarded")
+    parts = (("dropped", crowds.drop(written)), ("told", crowds.tell(written)), ("decided", crowds.decide(written)))
+    return sa.select(written.c.id).add_cte(*(part.cte(name) for name, part in parts))
+
+
+ALIKE = _alike()

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from workflow_runtime.errors import SettingsError
 from workflow_runtime.store.dialects import Dialect
+from workflow_runtime.store.network import Bounds
 from workflow_runtime.store.sqlite import Sqlite
 
 SQLITE_EXAMPLE = "sqlite:///workflow.db"
@@ -29,8 +30,8 @@ DRIVERS = {
 }
 
 
-def open_dialect(url: str, *, clock: Callable[[], datetime], monotonic: Callable[[], float] | None, synchronous: str) -> Dialect:
-    """``monotonic``: see ``Store.open``."""
+def open_dialect(url: str, *, clock: Callable[[], datetime], monotonic: Callable[[], float] | None, synchronous: str, bounds: Bounds) -> Dialect:
+    """``monotonic``, ``bounds``: see ``Store.open``."""
     try:
         parsed = sa.make_url(url)
     except sa.exc.ArgumentError as error:
@@ -42,19 +43,19 @@ def open_dialect(url: str, *, clock: Callable[[], datetime], monotonic: Callable
         return Sqlite(sqlite_path(parsed), clock=clock, synchronous=_synchronous(synchronous))
     if not parsed.database:
         raise SettingsError(f"the URL names no database; expected one like {EXAMPLES}")
-    return _on_server(parsed.set(drivername=driver), clock, monotonic)
+    return _on_server(parsed.set(drivername=driver), clock, monotonic, bounds)
 
 
-def _on_server(url: sa.URL, clock: Callable[[], datetime], monotonic: Callable[[], float] | None) -> Dialect:
+def _on_server(url: sa.URL, clock: Callable[[], datetime], monotonic: Callable[[], float] | None, bounds: Bounds) -> Dialect:
     """Each driver is imported only where it is used, and need not be there otherwise."""
     try:
         if url.drivername == "postgresql+psycopg":
             from workflow_runtime.store.postgres import Postgres
 
-            return Postgres(url, clock=clock, monotonic=monotonic)
+            return Postgres(url, clock=clock, monotonic=monotonic, bounds=bounds)
         from workflow_runtime.store.mariadb import MariaDb
 
-        return MariaDb(url, clock=clock, monotonic=monotonic)
+        return MariaDb(url, clock=clock, monotonic=monotonic, bounds=bounds)
     except ImportError as error:
         extra = "postgres" if url.drivername.startswith("postgresql") else "mysql"
         raise SettingsError(f"the driver for {url.drivername} is missing ({error}); install workflow-runtime[{extra}]") from error

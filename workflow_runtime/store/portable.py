@@ -30,6 +30,10 @@ class Portable(Dialect):
     def written(self, transaction: Transaction, statement: Statement, values: Values) -> Row | None:
         """Run a guarded statement; cancel_requested and children_open of the row that it matched."""
 
+    def is_free(self, transaction: Transaction, change: Guarded) -> bool:
+        """Whether nobody else has locked the row; it is locked then. Where writers queue up anyway, this is not asked."""
+        return True
+
     def created(self, transaction: Transaction, creation: Guarded) -> None:
         process_id = creation.followers.process_id
         if transaction.row(_HAD_LIFE, {"process_id": process_id}):
@@ -38,17 +42,22 @@ class Portable(Dialect):
         transaction.follow(followers.steps(creation.followers, self.put_timer, self.keep_timer))
 
     def guarded(self, transaction: Transaction, change: Guarded) -> Row | None:
-        found = self.written(transaction, change.statement, change.values)
+        found = self._written(transaction, change)
         if found is not None:
             transaction.follow(followers.steps(change.followers, self.put_timer, self.keep_timer))
         return found
+
+    def _written(self, transaction: Transaction, change: Guarded) -> Row | None:
+        if change.skips and not self.is_free(transaction, change):
+            return None
+        return self.written(transaction, change.statement, change.values)
 
     def guarded_all(self, transaction: Transaction, changes: Sequence[Guarded]) -> list[Row | None]:
         """Rows that are only appended wait, so that those of all changes go in together."""
         appended: dict[Statement, list[Any]] = {}
         results = []
         for change in changes:
-            results.append(self.written(transaction, change.statement, change.values))
+            results.append(self._written(transaction, change))
             if results[-1] is not None:
                 for statement, values in followers.steps(change.followers, self.put_timer, self.keep_timer):
                     if statement in _APPENDED:

@@ -8,7 +8,10 @@ set on every connection              because
 ===================================  ================================================================
 READ COMMITTED                       a guard that waited for a lock must see what is there then
 lock_timeout 5 s, statement 30 s     a lock that stays must not hold up a server
-idle_in_transaction 2 s              a stopped server's locks go before its lease is over
+idle_in_transaction                  a stopped server's locks go before its lease is over: less than half
+                                     of a lease, at most 2 s
+several hosts: read-write            the one that takes writes is the right one, also after a failover
+the name of the server               what it left can be ended when it was declared dead
 enable_seqscan, jit off              a plan made while a table was small is kept when it has grown
 enable_bitmapscan off                pages are read in the order of an index, and end early
 keepalives, tcp_user_timeout         a dead network is noticed within a lease
@@ -26,28 +29,32 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
+from psycopg import sql
 from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper
 from sqlalchemy import bindparam, event
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from workflow_runtime.core.values import encode
-from workflow_runtime.store import network, one_statement, tables, trouble
-from workflow_runtime.store.dialects import Block, Guarded, Prepared, Row, Transaction, begin_nothing, end_nothing
-from workflow_runtime.store.network import Networked
+from workflow_runtime.store import network, one_statement, sockets, tables, trouble
+from workflow_runtime.store.dialects import Alike, Block, Guarded, Prepared, Row, Transaction, begin_nothing, end_nothing
+from workflow_runtime.store.network import Bounds, Networked
+from workflow_runtime.store.nudges import Listener
 from workflow_runtime.store.one_statement import Parts
+from workflow_runtime.store.sessions import KEY, SEEN_KEY, Words
 from workflow_runtime.store.trouble import Conflict, Trouble
 
 _OPTIONS = {
     "default_transaction_isolation": r"read\ committed",
     "lock_timeout": f"{network.LOCK_SECONDS}s",
     "statement_timeout": f"{network.STATEMENT_SECONDS}s",
-    "idle_in_transaction_session_timeout": f"{network.IDLE_SECONDS}s",
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
     "jit": "off",
 }
+_IDLE = "idle_in_transaction_session_timeout"
 _CONNECT = {
     "application_name": "workflow_runtime",
     "client_encoding": "utf8",
@@ -59,18 +66,55 @@ _CONNECT = {
     "tcp_user_timeout": 5_000,
 }
 
+_locks = sa.table("pg_locks", *map(sa.column, ("locktype", "database", "classid", "objid", "objsubid", "pid", "granted")))
+_key = sa.cast(KEY, sa.BigInteger)
+_number = sa.cast(_locks.c.classid, sa.BigInteger).bitwise_lshift(sa.literal_column("32")).bitwise_or(sa.cast(_locks.c.objid, sa.BigInteger))
+_WORDS = Words(
+    take=sa.select(sa.func.pg_try_advisory_lock(_key)),
+    is_mine=sa.select(sa.literal_column("1"))
+    .where(_locks.c.locktype == sa.literal_column("'advisory'"), _locks.c.pid == sa.func.pg_backend_pid(), _locks.c.granted, _number == _key)
+    .exists(),
+    is_free=sa.func.pg_try_advisory_xact_lock_shared(sa.cast(SEEN_KEY, sa.BigInteger)),  # two that look at once do not disturb each other
+)
+
+_TIMERS = sa.cast(sa.func.to_regclass(sa.literal_column(f"'{tables.timer.name}'")), postgresql.OID)
+_CHANNEL = sa.func.concat(sa.literal_column("'wf_due_'"), _TIMERS)  # of these tables: other schemas of the database have others
+_WHICH_CHANNEL = sa.select(_CHANNEL)
+
 _UPGRADE_LOCK = 0x7766_7570_6772_6164  #: any number that no other program takes
+_activity = sa.table("pg_stat_activity", *map(sa.column, ("pid", "application_name", "datname")))
+_is_theirs = sa.func.split_part(_activity.c.application_name, sa.literal_column("' '"), sa.literal_column("1")) == bindparam("name", type_=sa.Text())
+_TERMINATE = sa.select(sa.func.pg_terminate_backend(_activity.c.pid)).where(
+    _is_theirs, _activity.c.datname == sa.func.current_database(), _activity.c.pid != sa.func.pg_backend_pid()
+)
+_SETTINGS = (
+    "server_version",
+    "fsync",
+    "synchronous_commit",
+    "full_page_writes",
+    "transaction_isolation",
+    "default_transaction_read_only",
+)
+_settings = sa.table("pg_settings", sa.column("name"), sa.column("setting"))
+_IN_RECOVERY = sa.case((sa.func.pg_is_in_recovery(), "on"), else_="off")
+_FACTS = sa.union_all(
+    sa.select(_settings.c.name, _settings.c.setting).where(_settings.c.name == sa.any_(bindparam("names", type_=postgresql.ARRAY(sa.Text())))),
+    sa.select(sa.literal("pg_is_in_recovery"), _IN_RECOVERY),
+)
 _LOCK_UPGRADE = sa.select(sa.func.pg_advisory_xact_lock(sa.literal_column(str(_UPGRADE_LOCK))))
 _HAS_TABLE = sa.select(sa.func.to_regclass(bindparam("name", type_=sa.Text())).is_not(None))
 
 
 class Postgres(Networked):
-    def __init__(self, url: sa.URL, *, clock: Callable[[], datetime], monotonic: Callable[[], float] | None) -> None:
+    takes_crowds = True
+    telling = sa.select(sa.func.pg_notify(_CHANNEL, sa.cast(bindparam("due", type_=sa.BigInteger()), sa.Text)))
+
+    def __init__(self, url: sa.URL, *, clock: Callable[[], datetime], monotonic: Callable[[], float] | None, bounds: Bounds) -> None:
         """What the URL says wins, except for the isolation."""
         given = dict(url.query)
-        ours = " ".join(f"-c {name}={value}" for name, value in _OPTIONS.items())
+        ours = " ".join(f"-c {name}={value}" for name, value in {**_OPTIONS, _IDLE: f"{round(network.idle_seconds(bounds.lease) * 1000)}ms"}.items())
         options = f"{ours} {given.pop('options', '')} -c default_transaction_isolation={_OPTIONS['default_transaction_isolation']}"
-        connect = {name: value for name, value in _CONNECT.items() if name not in given}
+        connect = {name: value for name, value in (_CONNECT | _several(url)).items() if name not in given}
         engine = sa.create_engine(
             url.set(query=given),
             connect_args={**connect, "options": options},
@@ -79,12 +123,28 @@ class Postgres(Networked):
             hide_parameters=True,
             use_native_hstore=False,
         )
+        self._given_name = str(given.get("application_name", ""))
+        self._name = ""
+        event.listen(engine, "do_connect", self._bear_name)
         event.listen(engine, "connect", _whole_numbers)
-        super().__init__(engine, clock=clock, monotonic=monotonic)
+        super().__init__(engine, clock=clock, monotonic=monotonic, connections=bounds.connections)
         self.compiling = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # $1, as the server takes it: nothing is left to rewrite per call
         self._whole: dict[Parts, Prepared] = {}
 
     # -- connections and transactions --
+
+    def _bear_name(self, _dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
+        if self._name:
+            options["application_name"] = f"{self._name} {self._given_name}".strip()
+
+    def name_connections(self, incarnation: str | None) -> None:
+        """The name that the URL gives stands behind it."""
+        self._name = _name_of(incarnation) if incarnation else ""
+        self.renew()
+
+    def terminate_connections(self, incarnation: str) -> int:
+        with self.single() as transaction:
+            return sum(bool(ended) for (ended,) in transaction.rows(_TERMINATE, {"name": _name_of(incarnation)}))
 
     def socket(self, driver: Any) -> int | None:
         return None if driver.closed else driver.fileno()
@@ -95,6 +155,7 @@ class Postgres(Networked):
         return not driver.closed
 
     def cursor(self, driver: Any) -> Any:
+        self._touch(driver)
         return psycopg.RawCursor(driver)
 
     def change(self) -> Block:
@@ -130,6 +191,36 @@ class Postgres(Networked):
             finally:
                 self.end_write(driver, committed)
 
+    def facts(self, driver: Any) -> dict[str, str]:
+        found = Transaction(driver, self).rows(_FACTS, {"names": list(_SETTINGS)})
+        return {name: str(value).lower() for name, value in found}
+
+    # -- sessions --
+
+    def words(self) -> Words:
+        return _WORDS
+
+    def bound(self, driver: Any, seconds: float) -> None:
+        driver.execute(sql.SQL("SET statement_timeout = {}").format(sql.Literal(max(1, round(seconds * 1000)))))
+
+    def new_key(self, number: int) -> str:
+        """An advisory lock is a number."""
+        return str(number)
+
+    # -- messages --
+
+    def listen(self) -> Listener:
+        with self.translated():
+            driver = self._connect()
+        try:
+            with self.watched(driver, network.HANGING_SECONDS):
+                ((channel,),) = Transaction(driver, self).rows(_WHICH_CHANNEL, {})
+                driver.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+            return Listener(driver, self.translated)
+        except BaseException:
+            sockets.close(driver)
+            raise
+
     # -- statements --
 
     def created(self, transaction: Transaction, creation: Guarded) -> None:
@@ -164,6 +255,9 @@ class Postgres(Networked):
             prepared = self._whole[parts] = Prepared(one_statement.statement(parts), self.compiling)
         return prepared
 
+    def alike(self, transaction: Transaction, verdict: Alike) -> set[str]:
+        return {row[0] for row in transaction.rows(one_statement.ALIKE, {**verdict.values, "given": verdict.given})}
+
     def has_parameter(self, name: str, value: Any) -> sa.ColumnElement[bool]:
         """Compared as the text that PostgreSQL makes of JSON: as a value 1 would equal 1.0."""
         stored = sa.func.wf_parameter(tables.process.c.parameters, name, type_=sa.Text())
@@ -188,6 +282,16 @@ class Postgres(Networked):
     def words_of(self, cause: Exception) -> str:
         primary = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
         return primary or super().words_of(cause)
+
+
+def _several(url: sa.URL) -> dict[str, str]:
+    """Of several hosts the one that takes writes: after a failover that is another."""
+    hosts = url.normalized_query.get("host", ())
+    return {"target_session_attrs": "read-write"} if len(",".join(hosts).split(",")) > 1 else {}
+
+
+def _name_of(incarnation: str) -> str:
+    return f"wf-{incarnation}"
 
 
 def _whole_numbers(driver: Any, _record: Any) -> None:

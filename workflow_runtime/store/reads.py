@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
+from workflow_runtime.core.answers import DueTimer, Match
 from workflow_runtime.core.filters import EVERYTHING, ProcessFilter
 from workflow_runtime.core.pages import MOST_ROWS, Page
-from workflow_runtime.core.process import Decision, DueTimer, HistoryEntry, Process, ProcessStatus
+from workflow_runtime.core.process import Decision, HistoryEntry, Process, ProcessStatus
 from workflow_runtime.core.restoring import RecoveryReport
 from workflow_runtime.core.values import quoted
 from workflow_runtime.errors import FilterError
@@ -34,6 +36,7 @@ MOST_DECISIONS = 1_000  #: listed with one recovery; ``decisions_of`` has them a
 
 _process, _history, _timer, _recovery, _decision = tables.process, tables.history, tables.timer, tables.recovery, tables.decision
 _PROCESS = [_process.c[name] for name in rows.PROCESS_COLUMNS]
+_MATCH = [_process.c.id, _process.c.created_at, _process.c.revision, _process.c.owner]
 _DECISION = [_decision.c[name] for name in records.DECISION_COLUMNS]
 _LIMIT = bindparam("limit", type_=sa.Integer())
 
@@ -78,13 +81,21 @@ class Reader:
 
     def find(self, filter: ProcessFilter = EVERYTHING, *, limit: int = 100, after: str | None = None) -> Page[Process]:
         """Newest first. ``after`` is the ``next`` of the page before."""
-        statement = sa.select(*_PROCESS).where(*conditions(filter, self._dialect))
+        return _process_page(self._newest(_PROCESS, filter, limit, after), limit)
+
+    def matches(self, filter: ProcessFilter = EVERYTHING, *, limit: int = MOST_ROWS, after: str | None = None) -> Page[Match]:
+        """The same processes in the same order, and none of their values."""
+        found = self._newest(_MATCH, filter, limit, after)
+        return Page([_match(row) for row in found[:limit]], f"{found[limit - 1][1]}.{found[limit - 1][0]}" if len(found) > limit else None)
+
+    def _newest(self, columns: Sequence[sa.Column[Any]], filter: ProcessFilter, limit: int, after: str | None) -> Sequence[Row]:
+        """One more than ``limit``, if there is one."""
+        statement = sa.select(*columns).where(*conditions(filter, self._dialect))
         if after is not None:
             statement = statement.where(_older_than(*_process_cursor(after)))
         statement = statement.order_by(_process.c.created_at.desc(), _process.c.id.desc()).limit(_checked(limit) + 1)
         with self._dialect.read() as transaction:
-            found = transaction.rows_built(statement)
-        return _process_page(found, limit)
+            return transaction.rows_built(statement)
 
     def count(self, filter: ProcessFilter = EVERYTHING) -> int:
         statement = sa.select(sa.func.count()).select_from(_process).where(*conditions(filter, self._dialect))
@@ -160,6 +171,15 @@ def _process_page(found: Sequence[Row], limit: int) -> Page[Process]:
         None if last is None else f"{last[_CREATED_AT]}.{last[_ID]}",
         tuple(str(row.id) for row in read if not isinstance(row, Process)),
     )
+
+
+def _match(row: Row) -> Match:
+    """Whatever stands there: it is somebody's who wants to put it right."""
+    id_text, _, revision, owner = row
+    process_id: Any = id_text
+    with suppress(ValueError, TypeError, AttributeError):
+        process_id = UUID(id_text)
+    return Match(process_id if isinstance(process_id, UUID) else str(id_text), revision if type(revision) is int and owner is None else None)
 
 
 def _process_cursor(cursor: str) -> tuple[int, str]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields as fields_of
 from typing import Any
 from uuid import UUID
 
 from workflow_runtime.core.frozen import FrozenDict
 from workflow_runtime.core.process import Decision, EntryKind, HistoryEntry, JournalEntry, ProcessStatus, Trigger, TriggerKind
-from workflow_runtime.core.restoring import RecoveryReport, Server
+from workflow_runtime.core.restoring import Death, RecoveryReport, Server
 from workflow_runtime.core.scheme_words import Classifier
 from workflow_runtime.store import tables
 from workflow_runtime.store.rows import (
+    MICROSECOND,
     Row,
     Values,
     decode_error,
@@ -56,6 +58,7 @@ def history_values(entry: HistoryEntry) -> Values:
         "started_at": maybe_micros(entry.started_at),
         "is_final": int(entry.is_final),
         "error": encode_error(entry.error),
+        "idempotency_key": entry.idempotency_key,
     }
 
 
@@ -80,7 +83,7 @@ def journal_values(process_id: str, entry: JournalEntry) -> Values:
         "action": entry.action,
         "action_index": entry.index,
         "step": entry.step,
-        "occurrence": entry.occurrence,
+        "occurrence": _mirrored(entry.occurrence) if entry.intent else entry.occurrence,
         "digest": entry.digest,
         "result": entry.result,
         "changes": encode_parameters(entry.changes),
@@ -88,10 +91,17 @@ def journal_values(process_id: str, entry: JournalEntry) -> Values:
     }
 
 
+def _mirrored(occurrence: int) -> int:
+    """The intent of a step stands at -1, -2, ... where its result stands at 0, 1, ...: a row is written once and never changed."""
+    return -1 - occurrence
+
+
 def read_journal(row: Row) -> JournalEntry:
     fields = dict(zip(JOURNAL_COLUMNS, row, strict=True))
     fields["index"] = fields.pop("action_index")
     fields["changes"], fields["at"] = decode_parameters(fields["changes"]), moment(fields["at"])
+    if fields["occurrence"] < 0:
+        fields["occurrence"], fields["intent"] = _mirrored(fields["occurrence"]), True
     return JournalEntry(**fields)
 
 
@@ -138,6 +148,10 @@ def server_values(server: Server) -> Values:
         "dead_at": maybe_micros(server.dead_at),
         "draining": int(server.draining),
         "lock_ok": int(server.lock_ok),
+        "lock_key": server.lock_key,
+        "beat_every": server.beat_every // MICROSECOND,
+        "death": server.death,
+        "declared_by": server.declared_by,
     }
 
 
@@ -147,6 +161,7 @@ def read_server(row: Row) -> Server:
         fields[name] = moment(fields[name])
     fields["dead_at"] = maybe_moment(fields["dead_at"])
     fields["draining"], fields["lock_ok"] = bool(fields["draining"]), bool(fields["lock_ok"])
+    fields["beat_every"] = fields["beat_every"] * MICROSECOND
     return Server(**fields)
 
 
@@ -155,7 +170,7 @@ def recovery_values(report: RecoveryReport) -> Values:
         "id": report.id,
         "cause": report.cause,
         "server": report.server,
-        "dead_servers": to_json({name: micros(beat) for name, beat in report.dead_servers.items()}),
+        "dead_servers": to_json([_death_values(death) for death in report.deaths]),
         "owned": report.owned,
         "decided": report.decided,
         "skipped": report.skipped,
@@ -169,9 +184,22 @@ def recovery_values(report: RecoveryReport) -> Values:
 
 def read_recovery(row: Row, decisions: tuple[Decision, ...]) -> RecoveryReport:
     fields: dict[str, Any] = dict(zip(RECOVERY_COLUMNS, row, strict=True))
-    beats = json.loads(fields["dead_servers"])
-    fields["dead_servers"] = FrozenDict({name: moment(beat) for name, beat in beats.items()})
+    fields["deaths"] = _read_deaths(json.loads(fields.pop("dead_servers")))
     fields["by_decision"] = FrozenDict(json.loads(fields["by_decision"]))
     for name in ("noticed_at", "adopted_at", "first_progress_at", "ended_at"):
         fields[name] = maybe_moment(fields[name])
     return RecoveryReport(**fields, decisions=decisions)
+
+
+def _death_values(death: Death) -> dict[str, Any]:
+    return {**{field.name: getattr(death, field.name) for field in fields_of(death)}, **{name: micros(getattr(death, name)) for name in _DEATH_TIMES}}
+
+
+def _read_deaths(stored: list[dict[str, Any]] | dict[str, int]) -> tuple[Death, ...]:
+    """Revision 0001 kept no more than the last beat of each."""
+    if isinstance(stored, dict):
+        return tuple(Death(server=id, name="", host="", pid=0, last_beat_at=moment(beat), declared_at=moment(beat)) for id, beat in stored.items())
+    return tuple(Death(**{**death, **{name: moment(death[name]) for name in _DEATH_TIMES}}) for death in stored)
+
+
+_DEATH_TIMES = ("last_beat_at", "declared_at")

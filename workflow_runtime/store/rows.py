@@ -12,7 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
+from workflow_runtime.core.attempts import Attempts
 from workflow_runtime.core.frozen import EMPTY, FrozenDict
+from workflow_runtime.core.keys import Key
 from workflow_runtime.core.process import CancelRequest, ErrorInfo, Parameters, Process, ProcessStatus, Timer, TimerKind, Trigger, TriggerKind, Walk
 from workflow_runtime.core.values import decode, encode
 from workflow_runtime.errors import RowUnreadable
@@ -86,14 +88,19 @@ def encode_walk(walk: Walk | None) -> str | None:
     if walk is None:
         return None
     fields: Values = {"id": walk.id, "activity": walk.activity, "trigger": list(walk.trigger), "run": list(walk.run), "started_at": micros(walk.started_at)}
-    for name in ("transition", "step", "tries", "automatic"):
+    for name in ("transition", "step", "tries", "in_doubt", "timeouts", "automatic"):
         if value := getattr(walk, name):
             fields[name] = value
     for name in ("identity", "impersonated_identity", "actor", "reason"):  # an empty text is not "nobody"
         if (text := getattr(walk, name)) is not None:
             fields[name] = text
-    if walk.due is not None:
-        fields["due"] = micros(walk.due)
+    if walk.attempts:
+        fields["attempts"] = [[action, failed, micros(since)] for action, failed, since in walk.attempts]
+    if walk.key is not None:
+        fields["key"] = list(walk.key)
+    for name in ("due", "deadline"):
+        if (instant := getattr(walk, name)) is not None:
+            fields[name] = micros(instant)
     if walk.inputs:
         fields["inputs"] = encode_parameters(walk.inputs)
     if walk.temporary:
@@ -106,12 +113,16 @@ def decode_walk(text: str | None) -> Walk | None:
         return None
     fields = _checked(json.loads(text), _WALK_FIELDS)
     fields["trigger"], fields["run"] = _trigger(fields["trigger"]), _trigger(fields["run"])
-    for name in ("started_at", "due"):
+    for name in ("started_at", "due", "deadline"):
         if name in fields:
             fields[name] = moment(fields[name])
     for name in ("inputs", "temporary"):
         if name in fields:
             fields[name] = decode_parameters(fields[name])
+    if "key" in fields:
+        fields["key"] = _key(fields["key"])
+    if "attempts" in fields:
+        fields["attempts"] = tuple(map(_attempts, fields["attempts"]))
     return Walk(**fields)
 
 
@@ -122,15 +133,20 @@ _WALK_FIELDS: dict[str, type] = {
     "transition": str,
     "step": int,
     "tries": int,
+    "timeouts": int,
     "automatic": int,
+    "attempts": list,
+    "in_doubt": bool,
     "trigger": list,
     "run": list,
     "started_at": int,
     "due": int,
+    "deadline": int,
     "identity": str,
     "impersonated_identity": str,
     "actor": str,
     "reason": str,
+    "key": list,
     "inputs": str,
     "temporary": str,
 }
@@ -144,6 +160,20 @@ def _checked(fields: Any, types: Mapping[str, type]) -> Values:
         if type(value) is not types.get(name):
             raise ValueError(f"field {name!r} is unknown or has the wrong type")
     return fields
+
+
+def _attempts(given: Any) -> Attempts:
+    action, failed, since = given
+    if not all(type(number) is int for number in given):
+        raise ValueError("the attempts hold something that is no number")
+    return Attempts(action, failed, moment(since))
+
+
+def _key(given: list[Any]) -> Key:
+    scope, name, digest = given
+    if not all(type(text) is str for text in given):
+        raise ValueError("the key holds something that is no text")
+    return Key(scope, name, digest)
 
 
 def _trigger(pair: list[Any]) -> Trigger:
@@ -216,6 +246,15 @@ def read_process(row: Row) -> Process:
         raise unreadable(row[0], cause) from cause
 
 
+def is_sound(row: Row) -> bool:
+    """Whether each column of a process row holds the type that it should."""
+    try:
+        _check_types(row, _PROCESS_TYPES, _seen_process)
+    except ValueError:
+        return False
+    return True
+
+
 def _process(row: Row) -> Process:
     fields = dict(zip(PROCESS_COLUMNS, row, strict=True))
     for name in ("created_at", "updated_at", "status_since", "activity_since"):
@@ -247,6 +286,7 @@ class UnreadableRow(NamedTuple):
     last_seq: int | None = None  #: None: not known either
     activity: str = ""
     state: str = ""
+    key: Key | None = None  #: that its walk carries, where that can be read
 
 
 def read_or_note(row: Row) -> Process | UnreadableRow:
@@ -256,7 +296,16 @@ def read_or_note(row: Row) -> Process | UnreadableRow:
     except RowUnreadable as cause:
         fields = dict(zip(PROCESS_COLUMNS, row, strict=True))
         sound = {name: fields[name] for name, kind in _STANDS.items() if type(fields[name]) is kind}
-        return UnreadableRow(fields["id"], fields["owner"], fields["token"], fields["revision"], fields["updated_at"], cause, **sound)
+        guard = (fields["id"], fields["owner"], fields["token"], fields["revision"], fields["updated_at"])
+        return UnreadableRow(*guard, cause, **sound, key=_key_of(fields["walk"]))
+
+
+def _key_of(text: Any) -> Key | None:
+    try:
+        walk = decode_walk(text)
+    except Exception:  # the walk may be what cannot be read
+        return None
+    return walk.key if walk else None
 
 
 _STANDS: dict[str, type] = {"last_seq": int, "activity": str, "state": str}

@@ -27,20 +27,24 @@ _BEATS: dict[str, Any] = {
 
 _REGISTER = sa.insert(_server).values({column.name: bindparam(column.name) for column in _server.c})
 _BEAT = sa.update(_server).where(_THIS, _LIVES).values(_BEATS)
-_LOCK = sa.update(_server).where(_THIS, _LIVES).values(lock_ok=bindparam("lock_ok"))
 _DRAIN = sa.update(_server).where(_THIS).values(draining=sa.literal_column("1"))
 _RETIRE = sa.delete(_server).where(_THIS)
-_DECLARE_DEAD = sa.update(_server).where(_THIS, _LIVES, _server.c.beat == bindparam("seen")).values(dead_at=NOW)
+_DECLARE_DEAD = (
+    sa.update(_server)
+    .where(_THIS, _LIVES, _server.c.beat == bindparam("seen"))
+    .values(dead_at=NOW, death=bindparam("evidence"), declared_by=bindparam("declared_by"))
+)
 _OWNS = sa.select(sa.literal_column("1")).where(tables.process.c.status == tables.RUNNING, tables.process.c.owner == _server.c.id).exists()
 _FORGET_DEAD = sa.delete(_server).where(_server.c.dead_at < NOW - bindparam("kept"), ~_OWNS)
 _SERVERS = sa.select(_server).order_by(_server.c.started_at, _server.c.id)
-_LIVE_IDS = sa.select(_server.c.id).where(_LIVES)
 
 _RECOVERY_COLUMNS: dict[str, Any] = {name: bindparam(name) for name in records.RECOVERY_COLUMNS}
 _OPEN_RECOVERY: Statement = sa.insert(_recovery).values(_RECOVERY_COLUMNS)
 _UPDATE_RECOVERY: Statement = (
     sa.update(_recovery).where(_recovery.c.id == bindparam("this")).values({name: bind for name, bind in _RECOVERY_COLUMNS.items() if name != "id"})
 )
+
+_FORGET_RECOVERY: Statement = sa.delete(_recovery).where(_recovery.c.id == bindparam("this"))
 
 
 def register(transaction: Transaction, server: Server) -> None:
@@ -52,10 +56,6 @@ def beat(transaction: Transaction, server_id: str, lease: timedelta) -> bool:
     return transaction.run(_BEAT, {"this": server_id, "now": transaction.dialect.given_now(), "lease": lease // rows.MICROSECOND}) == 1
 
 
-def note_lock(transaction: Transaction, server_id: str, held: bool) -> None:
-    transaction.run(_LOCK, {"this": server_id, "lock_ok": int(held)})
-
-
 def drain(transaction: Transaction, server_id: str) -> None:
     transaction.run(_DRAIN, {"this": server_id})
 
@@ -64,9 +64,10 @@ def retire(transaction: Transaction, server_id: str) -> None:
     transaction.run(_RETIRE, {"this": server_id})
 
 
-def declare_dead(transaction: Transaction, server_id: str, seen: int) -> bool:
+def declare_dead(transaction: Transaction, server_id: str, seen: int, evidence: str, declared_by: str | None) -> bool:
     """True if this call made it so; False if it has beaten since, or was dead already, or is gone."""
-    return transaction.run(_DECLARE_DEAD, {"this": server_id, "seen": seen, "now": transaction.dialect.given_now()}) == 1
+    values = {"this": server_id, "seen": seen, "evidence": evidence, "declared_by": declared_by or "", "now": transaction.dialect.given_now()}
+    return transaction.run(_DECLARE_DEAD, values) == 1
 
 
 def forget_dead(transaction: Transaction, kept: timedelta) -> int:
@@ -78,12 +79,12 @@ def servers(transaction: Transaction) -> list[Server]:
     return [records.read_server(row) for row in transaction.rows(_SERVERS, {})]
 
 
-def live_ids(transaction: Transaction) -> frozenset[str]:
-    return frozenset(server_id for (server_id,) in transaction.rows(_LIVE_IDS, {}))
-
-
 def open_recovery(transaction: Transaction, report: RecoveryReport) -> None:
     transaction.run(_OPEN_RECOVERY, records.recovery_values(report))
+
+
+def forget_recovery(transaction: Transaction, recovery_id: str) -> None:
+    transaction.run(_FORGET_RECOVERY, {"this": recovery_id})
 
 
 def update_recovery(transaction: Transaction, report: RecoveryReport) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -16,8 +17,8 @@ from sqlalchemy.dialects import sqlite
 
 from workflow_runtime.core.values import encode
 from workflow_runtime.errors import StoreUnavailable
-from workflow_runtime.store import rows, tables, trouble
-from workflow_runtime.store.dialects import Bound, Row, Statement, Transaction, Values
+from workflow_runtime.store import crowds, rows, tables, trouble
+from workflow_runtime.store.dialects import Alike, Bound, Row, Statement, Transaction, Values
 from workflow_runtime.store.portable import Portable
 from workflow_runtime.store.trouble import Trouble
 
@@ -26,12 +27,21 @@ BUSY_ATTEMPTS = 3
 WAL_PAUSE = 0.01  #: seconds between attempts to switch a new file to WAL, for which SQLite does not wait by itself
 
 _insert_timer = sqlite.insert(tables.timer).values({column.name: bindparam(column.name) for column in tables.timer.c})
+
+_each = sa.func.json_each(bindparam("given")).table_valued("value")
+_given = sa.select(
+    *(sa.func.json_extract(_each.c.value, sa.literal_column(f"'$.{column.name}'"), type_=column.type).label(column.name) for column in crowds.GIVEN)
+).subquery("given")
+_DECIDED = crowds.update(_given).returning(tables.process.c.id)
+_FOLLOWING = (crowds.drop(_given), crowds.tell(_given), crowds.decide(_given))
+
 _master = sa.table("sqlite_master", sa.column("type"), sa.column("name"))
 _HAS_TABLE = sa.select(_master.c.name).where(_master.c.type == sa.literal_column("'table'"), _master.c.name == bindparam("name"))
 
 
 class Sqlite(Portable):
     path: Path
+    takes_crowds = True
     put_timer = _insert_timer.on_conflict_do_update(
         index_elements=["process_id", "kind", "name"],
         set_={name: _insert_timer.excluded[name] for name in ("due", "value", "armed_at")},
@@ -101,6 +111,10 @@ class Sqlite(Portable):
             finally:
                 self._turn.release()
 
+    def facts(self, driver: Any) -> dict[str, str]:
+        found = {name: str(driver.execute(f"PRAGMA {name}").fetchone()[0]).lower() for name in ("journal_mode", "synchronous", "foreign_keys")}
+        return {"version": sqlite3.sqlite_version, **found}
+
     def begin_snapshot(self, driver: Any) -> None:
         driver.execute("BEGIN")
 
@@ -122,6 +136,15 @@ class Sqlite(Portable):
             returning = statement.returning(tables.process.c.cancel_requested, tables.process.c.children_open)  # type: ignore[attr-defined]
             self._reading_back[statement] = returning
         return transaction.row(returning, values)
+
+    def alike(self, transaction: Transaction, verdict: Alike) -> set[str]:
+        values = {**verdict.values, "given": verdict.given}
+        written = {row[0] for row in transaction.rows(_DECIDED, values)}
+        if len(written) < verdict.number:
+            values["given"] = json.dumps([row for row in json.loads(verdict.given) if row["id"] in written])
+        for statement in _FOLLOWING if written else ():
+            transaction.run(statement, values)
+        return written
 
     def fetch(self, driver: Any, sql: str, values: Bound) -> list[Row]:
         try:

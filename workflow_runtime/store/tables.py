@@ -1,4 +1,4 @@
-"""The tables. Every name begins with ``wf_``; the first migration creates exactly what stands here.
+"""The tables. Every name begins with ``wf_``; the migrations lead to exactly what stands here.
 
 ===============  ===============================================================================
 kind of value    how it is stored
@@ -163,6 +163,7 @@ history = Table(
     Column("started_at", MICROSECONDS),
     Column("is_final", SmallInteger, nullable=False),
     Column("error", LONG),
+    Column("idempotency_key", Exact(255)),  #: of the request whose run it belongs to
     UniqueConstraint("process_id", "seq", name="wf_history_seq"),
     sqlite_autoincrement=True,  # ids are never given twice, not even after old rows were cleared away
 )
@@ -183,6 +184,10 @@ server = Table(
     Column("dead_at", MICROSECONDS),
     Column("draining", SmallInteger, nullable=False),
     Column("lock_ok", SmallInteger, nullable=False),
+    Column("lock_key", KEY, nullable=False, server_default=""),
+    Column("beat_every", MICROSECONDS, nullable=False, server_default="0"),  #: between two beats; 0: not known
+    Column("death", Exact(16), nullable=False, server_default=""),  #: how it was noticed
+    Column("declared_by", KEY, nullable=False, server_default=""),  #: the incarnation that declared it dead
 )
 
 recovery = Table(
@@ -226,7 +231,7 @@ decision = Table(
 Index("wf_decision_recovery", decision.c.recovery_id, decision.c.id)
 Index("wf_decision_process", decision.c.process_id, decision.c.id)
 
-# Idempotency keys: created now, so that the release that uses them needs no new table.
+# Idempotency keys: see keys.py.
 idempotency = Table(
     "wf_idempotency",
     metadata,
@@ -236,7 +241,10 @@ idempotency = Table(
     Column("answer", LONG),
     Column("created", MICROSECONDS, nullable=False),
     Column("settled", MICROSECONDS),
+    Column("process_id", UUID_TEXT),
 )
+Index("wf_idempotency_settled", idempotency.c.settled)
+Index("wf_idempotency_process", idempotency.c.process_id)
 
 meta = Table(
     "wf_meta",

@@ -2,25 +2,31 @@
 
 Law: a dialect says which trouble an error is, and nothing else; this page says what becomes of it.
 
-============  =======================  ==================  ==================================================
-trouble       PostgreSQL SQLSTATE      MariaDB, MySQL      becomes
-============  =======================  ==================  ==================================================
-CONTENDED     40001, 40P01             1020, 1213          the whole transaction again, up to 5 times in all
-DUPLICATE     23...                    1062, 1451 ...      Conflict
-CHARACTER     22021, 22P02, 22P05      1300, 1366          ParameterError bad_character
-TOO_LONG      22001, 54000             1406                ParameterError too_large
-OUT_OF_RANGE  22003                    1264                ParameterError number_out_of_range
-NO_TABLES     42P01, 42703, 3F000 ...  1146, 1054          StoreUnavailable: upgrade
-READ_ONLY     25006                    1290, 1792, 1836    StoreUnavailable
-DISK_FULL     53100                    3, 28, 1021, 1114   StoreUnavailable
-TIMEOUT       55P03, 57014, 25P03      1205, 1969, 3024    StoreUnavailable; 1205 ends only the statement, so
-                                                           whoever sees an error rolls the transaction back
-NO_ENTRY      28..., 3D000             1044, 1045, 1049    StoreUnavailable: permanent; what to mend
-CANNOT_OPEN   (SQLite only)                                the same: the folder of the file
-NO_DATABASE   (SQLite only)                                the same: the file
-LOST          none, 08..., 57P0.       2006, 2013 ...      StoreUnavailable; the outcome of a commit is unknown
-OTHER         everything else          everything else     StoreUnavailable
-============  =======================  ==================  ==================================================
+============  =======================  ==================  ==========================================  =======
+trouble       PostgreSQL SQLSTATE      MariaDB, MySQL      becomes                                     in hand
+============  =======================  ==================  ==========================================  =======
+CONTENDED     40001, 40P01             1020, 1213          the whole transaction again, up to 5 times  waits
+DUPLICATE     23...                    1062, 1451 ...      Conflict                                    ends
+CHARACTER     22021, 22P02, 22P05      1300, 1366          ParameterError bad_character                ends
+TOO_LONG      22001, 54000             1406                ParameterError too_large                    ends
+OUT_OF_RANGE  22003                    1264                ParameterError number_out_of_range          ends
+NO_TABLES     42P01, 42703, 3F000 ...  1146, 1054          StoreUnavailable: upgrade                   ends
+READ_ONLY     25006                    1290, 1792, 1836    StoreUnavailable; connections are closed:   waits
+                                                           the next one may find the promoted server
+DISK_FULL     53100                    3, 28, 1021, 1114   StoreUnavailable                            waits
+CROWDED       53300                    1040, 1203          StoreUnavailable: no connection was free    waits
+TIMEOUT       55P03, 57014, 25P03      1205, 1969, 3024    StoreUnavailable; 1205 ends only the        waits
+                                                           statement, so every error is rolled back
+NO_ENTRY      28..., 3D000             1044, 1045, 1049    StoreUnavailable: permanent; what to mend   ends
+CANNOT_OPEN   (SQLite only)                                the same: the folder of the file            ends
+NO_DATABASE   (SQLite only)                                the same: the file                          ends
+LOST          none, 08..., 57P0.       1180, 2006, 2013 .. StoreUnavailable; the outcome of a commit   waits
+                                                           is unknown: see looking.py
+OTHER         everything else          everything else     StoreUnavailable                            ends
+============  =======================  ==================  ==========================================  =======
+
+"In hand" is a step of a process that this server executes: it waits for what passes by itself, see patience.py.
+All else is reported at once. Nothing new is begun meanwhile, since a claim is a write, and the first one.
 
 A StoreUnavailable carries ``outcome``: "known" means that nothing of the call was stored, "unknown" that
 the connection broke off while a commit was under way. ``reason`` is the trouble.
@@ -59,6 +65,7 @@ class Trouble(StrEnum):
     NO_TABLES = "no_tables"
     READ_ONLY = "read_only"
     DISK_FULL = "disk_full"
+    CROWDED = "crowded"
     TIMEOUT = "timeout"
     NO_ENTRY = "no_entry"
     CANNOT_OPEN = "cannot_open"
@@ -66,6 +73,9 @@ class Trouble(StrEnum):
     LOST = "lost"
     OTHER = "other"
 
+
+#: What passes by itself: a call of which nothing was stored may succeed a little later.
+PASSING = frozenset({Trouble.CONTENDED, Trouble.READ_ONLY, Trouble.DISK_FULL, Trouble.CROWDED, Trouble.TIMEOUT, Trouble.LOST})
 
 #: Whole SQLSTATEs first, then their classes.
 BY_SQLSTATE: dict[str, Trouble] = {
@@ -86,6 +96,7 @@ BY_SQLSTATE: dict[str, Trouble] = {
     "28": Trouble.NO_ENTRY,
     "25P03": Trouble.TIMEOUT,
     "53100": Trouble.DISK_FULL,
+    "53300": Trouble.CROWDED,
     "55P03": Trouble.TIMEOUT,
     "57014": Trouble.TIMEOUT,
     "57P01": Trouble.LOST,
@@ -120,6 +131,8 @@ BY_NUMBER: dict[int, Trouble] = {
     28: Trouble.DISK_FULL,
     1021: Trouble.DISK_FULL,
     1114: Trouble.DISK_FULL,
+    1040: Trouble.CROWDED,
+    1203: Trouble.CROWDED,
     1205: Trouble.TIMEOUT,
     1969: Trouble.TIMEOUT,
     3024: Trouble.TIMEOUT,
@@ -127,6 +140,7 @@ BY_NUMBER: dict[int, Trouble] = {
     1053: Trouble.LOST,
     1159: Trouble.LOST,
     1161: Trouble.LOST,
+    1180: Trouble.LOST,  # an error during the commit itself
     1927: Trouble.LOST,
     2002: Trouble.LOST,
     2003: Trouble.LOST,

@@ -12,7 +12,7 @@ scheme versions that the caller cannot execute are left out here, so that they d
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -38,6 +38,7 @@ _IS_RESERVED = _timer.c.kind.in_([sa.literal_column(f"'{kind.value}'") for kind 
 _OWNER_LIVES = sa.select(sa.literal_column("1")).where(_server.c.id == _process.c.owner, _server.c.dead_at.is_(None)).exists()
 _A_ROW: sa.Select[Any] = sa.select(sa.literal_column("1")).where(_timer.c.process_id == _process.c.id, _IS_RESERVED).limit(sa.literal_column("1"))
 _COMES_BACK = _A_ROW.scalar_subquery().is_not(None)  # not EXISTS, for which PostgreSQL may read all rows of the table into a hash
+_WAITS: sa.Select[Any] = sa.select(sa.literal_column("1")).where(_timer.c.process_id == bindparam("process_id"), _IS_RESERVED).limit(sa.literal_column("1"))
 _IS_ORPHAN = sa.and_(
     _process.c.status == tables.RUNNING,
     sa.or_(
@@ -126,6 +127,10 @@ def _due_row(row: Row) -> DueRow:
     return DueRow(UUID(process_id), rows.read_timer(timer), version, deaths if isinstance(deaths, int) else 0)
 
 
+def waits(transaction: Transaction, process_id: UUID) -> bool:
+    return transaction.row(_WAITS, {"process_id": str(process_id)}) is not None
+
+
 def timers(transaction: Transaction, process_id: UUID) -> tuple[Timer, ...]:
     return tuple(map(rows.read_timer, transaction.rows(_TIMERS, {"process_id": str(process_id)})))
 
@@ -133,11 +138,29 @@ def timers(transaction: Transaction, process_id: UUID) -> tuple[Timer, ...]:
 def timers_of(transaction: Transaction, ids: list[UUID]) -> dict[UUID, tuple[Timer, ...]]:
     """Every id is a key, also one without timers."""
     found: dict[UUID, list[Timer]] = {process_id: [] for process_id in ids}
-    for process_id, *timer in transaction.rows_built(_timers_of(ids)):
+    if not ids:
+        return {}
+    statement, values = _among(_TIMERS_OF, list(map(str, ids)))
+    for process_id, *timer in transaction.rows(statement, values):
         found[UUID(process_id)].append(rows.read_timer(timer))
     return {process_id: tuple(timers) for process_id, timers in found.items()}
 
 
-def _timers_of(ids: list[UUID]) -> Statement:
-    texts = [str(process_id) for process_id in ids]
-    return sa.select(_timer.c.process_id, *_TIMER).where(_timer.c.process_id.in_(texts)).order_by(_timer.c.due, _timer.c.name)
+def with_timers(transaction: Transaction, ids: Sequence[str]) -> set[str]:
+    statement, values = _among(_WITH_TIMERS, ids)
+    return {process_id for (process_id,) in transaction.rows(statement, values)}
+
+
+_TIMERS_OF = sa.select(_timer.c.process_id, *_TIMER).order_by(_timer.c.due, _timer.c.name)
+_WITH_TIMERS = sa.select(_timer.c.process_id)
+
+
+def _among(statement: sa.Select[Any], ids: Sequence[str]) -> tuple[Statement, Values]:
+    size = 1 << (len(ids) - 1).bit_length()
+    return _of_ids(statement, size), {f"id{number}": ids[min(number, len(ids) - 1)] for number in range(size)}
+
+
+@cache
+def _of_ids(statement: sa.Select[Any], size: int) -> Statement:
+    """As in ``_without``."""
+    return statement.where(_timer.c.process_id.in_([bindparam(f"id{number}") for number in range(size)]))

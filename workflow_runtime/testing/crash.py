@@ -1,13 +1,14 @@
 """Scripted crashes: a server that dies at a named point, to prove what recovery makes of it.
 
-Law: every commit has a point before it and a point after it, and every effect one behind it.
+Law: every commit has a point before it and a point after it, and so has every effect.
 
 =================  =========================================================================
 point              where
 =================  =========================================================================
 ``<kind>.before``  the change is made and nothing of it is written
 ``<kind>.after``   it is committed, and the caller does not know it yet
-``effect.after``   an action, or the function of a ``ctx.step``, has returned; no row tells
+``effect.before``  an action, or the function of a ``ctx.step``, is about to be called
+``effect.after``   it has returned; no row tells
 =================  =========================================================================
 
 ``WF_CRASH_POINT=name:nth:action`` says where, at which passing (counted from 1, per runtime) and what then:
@@ -28,19 +29,21 @@ from enum import StrEnum
 from typing import Any
 
 from workflow_runtime.catalogue import Catalogue
+from workflow_runtime.core.keys import Answer, Key
 from workflow_runtime.core.process import Change, ChangeKind
 from workflow_runtime.engine.steps import ActionContext
 from workflow_runtime.errors import StoreUnavailable
 from workflow_runtime.registry import AnyFunction
 from workflow_runtime.runtime import WorkflowRuntime
 from workflow_runtime.settings import Settings
+from workflow_runtime.store.patience import Patience
 from workflow_runtime.store.writes import Applied, Store
 
 __all__ = ["EFFECT", "POINTS", "CrashAction", "CrashPoint", "CrashPoints", "CrashingRuntime"]
 
 VARIABLE = "WF_CRASH_POINT"
-EFFECT = "effect.after"
-POINTS = (*(f"{kind}.{moment}" for kind in ChangeKind for moment in ("before", "after")), EFFECT)
+EFFECT = "effect"
+POINTS = tuple(f"{what}.{moment}" for what in (*ChangeKind, EFFECT) for moment in ("before", "after"))
 
 
 class CrashAction(StrEnum):
@@ -105,16 +108,22 @@ class CrashingStore(Store):
         super().__init__(store.dialect, new_token=store._new_token)
         self._points = points
 
-    def apply(self, change: Change) -> Applied:
+    def apply(self, change: Change, *, me: str | None = None, patience: Patience | None = None) -> Applied:
         self._points.hit(f"{change.kind}.before")
-        applied = super().apply(change)
+        applied = super().apply(change, me=me, patience=patience)
         self._points.hit(f"{change.kind}.after")
         return applied
 
-    def apply_all(self, batch: Sequence[Change]) -> list[Applied]:
+    def refuse(self, key: Key, answer: Answer) -> bool:
+        self._points.hit(f"{ChangeKind.REFUSE}.before")
+        refused = super().refuse(key, answer)
+        self._points.hit(f"{ChangeKind.REFUSE}.after")
+        return refused
+
+    def apply_all(self, batch: Sequence[Change], *, patience: Patience | None = None) -> list[Applied]:
         for change in batch:
             self._points.hit(f"{change.kind}.before")
-        applied = super().apply_all(batch)
+        applied = super().apply_all(batch, patience=patience)
         for change in batch:
             self._points.hit(f"{change.kind}.after")
         return applied
@@ -150,7 +159,7 @@ def _crashing_action(function: AnyFunction, points: CrashPoints) -> AnyFunction:
     def action(ctx: ActionContext, parameter: str | None) -> Any:
         step = ctx.step
 
-        def crashing_step(name: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        def crashing_step(name: str, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Any:
             return step(name, _crashing(function, points), *arguments, **named)
 
         ctx.step = crashing_step  # type: ignore[method-assign]
@@ -160,21 +169,23 @@ def _crashing_action(function: AnyFunction, points: CrashPoints) -> AnyFunction:
 
 
 def _crashing(function: Callable[..., Any], points: CrashPoints) -> Callable[..., Any]:
-    """The same function, with a point where it has returned, or what it returned was awaited."""
+    """The same function, with a point before it is called, and one where it has returned, or what it returned was awaited."""
 
     async def awaited(result: Awaitable[Any]) -> Any:
         value = await result
-        points.hit(EFFECT)
+        points.hit(f"{EFFECT}.after")
         return value
 
     async def crash_later(*arguments: Any, **named: Any) -> Any:
+        points.hit(f"{EFFECT}.before")
         return await awaited(function(*arguments, **named))
 
     def crash(*arguments: Any, **named: Any) -> Any:
+        points.hit(f"{EFFECT}.before")
         result = function(*arguments, **named)
         if inspect.isawaitable(result):
             return awaited(result)
-        points.hit(EFFECT)
+        points.hit(f"{EFFECT}.after")
         return result
 
     return crash_later if inspect.iscoroutinefunction(function) else crash

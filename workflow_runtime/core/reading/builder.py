@@ -303,10 +303,11 @@ class SchemeBuilder(Building):
 
     def reaction(self, given: doc.ReactionDoc, path: Path) -> tuple[ReactionType, str, int]:
         """Exactly one of the keys says what happens."""
-        keys = [key for key in ("set_activity", "set_state", "retry", "ignore") if getattr(given, key, None) is not None]
+        known = [key for key in ("set_activity", "set_state", "retry", "ignore") if hasattr(given, key)]
+        keys = [key for key in known if getattr(given, key) is not None]
         if len(keys) != 1:
             shown = " and ".join(keys) or "none of them"
-            self.findings.error("bad_value", f"found {shown}, expected one of set_activity, set_state, retry, ignore", self.place(path))
+            self.findings.error("bad_value", f"found {shown}, expected one of {', '.join(known)}", self.place(path))
         match keys[:1]:
             case ["set_activity"]:
                 return ReactionType.SET_ACTIVITY, self.name(given.set_activity or "", "activity", path), 1

@@ -6,7 +6,7 @@ one side and snake_case on the other; ``LIST`` is a comma list. ``KEPT`` goes in
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -75,14 +75,15 @@ def _joined(items: list[str]) -> str:
     return ",".join(items)
 
 
-def words(enum: type[StrEnum]) -> Kind:
+def words(enum: type[StrEnum], without: Collection[StrEnum] = ()) -> Kind:
     """An enumeration: NotSpecified in XML, not_specified in the document."""
+    known = {word.value: word.name.lower() for word in enum if word not in without}
 
     def read(text: str) -> str:
         try:
-            return enum(text.strip()).name.lower()
-        except ValueError:
-            raise Unfit(", ".join(enum), nearest(text, [word.value for word in enum], cutoff=0.4)) from None
+            return known[text.strip()]
+        except KeyError:
+            raise Unfit(", ".join(known), nearest(text, list(known), cutoff=0.4)) from None
 
     return Kind(read, lambda word: enum[word.upper()].value)
 
@@ -138,6 +139,7 @@ EXTRA = ours("Extra")
 _ORIGIN = _set("WasInlined", "OriginalName", "OriginalSchemeCode")
 _INLINING = _ORIGIN | _set("FirstTimeInlineName", "LastTimeInlineName", "InlinedSchemeCode", "NestingLevel", "ActivityType", "SchemeCode")
 _REACTION = {"Type": ("type", REACTION), "NameForSet": ("target", TEXT), "RetryCount": ("retries", WHOLE)}
+_TIMEOUT = {**_REACTION, "Type": ("type", words(ReactionType, without=(ReactionType.IGNORE,))), "Timer": ("after", TEXT)}
 _SECTIONS = _set("Actors", "Parameters", "Commands", "Timers", "Comments", "Activities", "Transitions", "CodeActions", "Localization")
 
 SHAPES: dict[str, Shape] = {
@@ -217,8 +219,8 @@ SHAPES: dict[str, Shape] = {
         },
     ),
     "Annotation": Shape(attributes=_NAME, required=_set("Name"), has_text=True),
-    "ExecutionTimeout": Shape(attributes={**_REACTION, "Timer": ("after", TEXT)}, required=_set("Type", "Timer")),
-    "IdleTimeout": Shape(attributes={**_REACTION, "Timer": ("after", TEXT)}, required=_set("Type", "Timer")),
+    "ExecutionTimeout": Shape(attributes=_TIMEOUT, required=_set("Type", "Timer")),
+    "IdleTimeout": Shape(attributes=_TIMEOUT, required=_set("Type", "Timer")),
     "ExceptionsHandler": Shape(attributes={"Order": ("order", WHOLE), **_REACTION, "Exceptions": ("catch", LIST)}, required=_set("Type")),
     "Transition": Shape(
         attributes={

@@ -2,7 +2,7 @@
 
 MariaDB and MySQL commit every DDL statement by itself: an upgrade that broke off there has done a part of its
 revision. The next one goes through the same steps and leaves out what is there. Elsewhere a revision is one
-transaction. A later revision is one DDL statement, so that there is no such part.
+transaction.
 """
 
 from __future__ import annotations
@@ -21,6 +21,12 @@ def create_table(name: str, *columns: Any, **options: Any) -> None:
 def create_index(name: str, table: str, columns: list[str], **options: Any) -> None:
     if not (commits_each_step() and any(index["name"] == name for index in sa.inspect(op.get_bind()).get_indexes(table))):
         op.create_index(name, table, columns, **options)
+
+
+def add_column(table: str, column: sa.Column[Any]) -> None:
+    """A default of the database's own fills the rows that are there."""
+    if not (commits_each_step() and any(found["name"] == column.name for found in sa.inspect(op.get_bind()).get_columns(table))):
+        op.add_column(table, column)
 
 
 def commits_each_step() -> bool:
