@@ -103,6 +103,10 @@ def run_programs(page: Path, folder: Path) -> str:
     [
         ("tutorial.md", ()),
         ("howto/schedule-timers.md", ()),
+        ("howto/retry-calls.md", ()),
+        ("howto/limit-time.md", ()),
+        ("howto/send-once.md", ()),
+        ("howto/call-once.md", ()),
         ("howto/embed-in-a-script.md", ()),
         ("howto/embed-in-flask.md", ("flask",)),
         ("howto/embed-in-django.md", ("django",)),

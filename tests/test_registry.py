@@ -137,10 +137,23 @@ def test_a_callable_without_a_name_needs_one() -> None:
         Registry().action()(Callable())
 
 
-@pytest.mark.parametrize(("options", "what"), [({"effect": "at_most_once"}, "effect='at_most_once'"), ({"retry": RetryPolicy()}, "retry")])
-def test_what_this_release_does_not_execute_is_refused(options: dict[str, Any], what: str) -> None:
-    with pytest.raises(RegistrationError, match=f"asks for {what}, which this release does not execute"):
-        Registry().action("Mail", **options)(mail)
+def test_a_check_of_the_outcome_must_be_callable_like_the_action() -> None:
+    registry = Registry()
+    registry.action("Mail", effect="at_most_once", check_outcome=mail)(mail)
+    assert (registry.actions["Mail"].effect, registry.actions["Mail"].check_outcome) == (Effect.AT_MOST_ONCE, mail)
+    with pytest.raises(RegistrationError, match=r"the check_outcome of the action 'Post' takes .*; expected a callable \(ctx, parameter\)"):
+        registry.action("Post", check_outcome=lambda ctx: True)(mail)
+
+
+def test_a_retry_policy_is_kept() -> None:
+    registry = Registry()
+    registry.action("Mail", retry=RetryPolicy(attempts=3))(mail)
+    assert registry.actions["Mail"].retry == RetryPolicy(attempts=3)
+
+
+def test_a_retry_policy_with_a_number_that_cannot_be_is_refused() -> None:
+    with pytest.raises(RegistrationError, match="the retry policy of the action 'Mail': attempts is 0; expected a whole number from 1"):
+        Registry().action("Mail", retry=RetryPolicy(attempts=0))(mail)
 
 
 def test_an_unknown_effect_is_told_with_the_known_ones() -> None:

@@ -166,10 +166,10 @@ def test_every_number_has_a_range() -> None:
     assert sized == set(module._RANGES)
 
 
-def test_a_lease_is_more_than_two_beats() -> None:
-    assert refusal(beat=1, lease=2).setting == "lease"
-    assert Settings.build({}, beat=1, lease=2.1).lease == 2.1
-    with pytest.raises(SettingsError, match=r"more than two beats \(6 seconds\)"):
+def test_a_lease_is_more_than_three_beats() -> None:
+    assert refusal(beat=1, lease=3).setting == "lease"
+    assert Settings.build({}, beat=1, lease=3.1).lease == 3.1
+    with pytest.raises(SettingsError, match=r"more than three beats \(9 seconds\)"):
         Settings.build(environment(BEAT="3"))
 
 

@@ -7,10 +7,20 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[1] / "store"))
+
+import databases
 import pytest
 from wfr_calls import APP, DECLINED, DELIVERED, ORDER, RESTING, Shop
 
 from workflow_runtime import ActionFailed, WorkflowRuntime
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[databases.Places]:
+    places = databases.postgres()
+    yield places
+    places.close()
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,13 @@ from workflow_runtime.cli.orders import Deed
 GONE = "dddddddd-0000-4000-8000-000000000003"
 BECAUSE = ("--reason", "INC-77")
 VERBS = (["resume"], ["cancel"], ["delete"], ["set-state", "--to", "Review"], ["set-activity", "--to", "Review"])
+PLANNED = {
+    "resume": "goes on to 'Charge' with its action 'ChargePayment' (1 of 1), as attempt 1, on any server that executes its scheme",
+    "cancel": "is Terminated at once, from Error; it stands at 'Review'",
+    "delete": "is deleted with its timers and its journal; its history stays",
+    "set-state": "enters 'Review', which has no actions, on any server that executes its scheme; its walk to 'Charge' is given up",
+    "set-activity": "enters 'Review', which has no actions, on any server that executes its scheme; its walk to 'Charge' is given up",
+}
 each_verb = pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb[0])
 
 
@@ -26,7 +33,8 @@ def test_a_dry_run_changes_nothing(shop: Shop, verb: list[str]) -> None:
     before = wfr("process", "show", shop.declined, "-o", "json").json
     told = wfr("process", *verb, shop.declined, *BECAUSE, "--dry-run", "-o", "json")
     assert told.code == 0
-    assert told.json == {"verb": verb[0], "dry_run": True, "matched": [shop.declined], "done": [], "failed": {}, "requested": []}
+    planned = {shop.declined: PLANNED[verb[0]]}
+    assert told.json == {"verb": verb[0], "dry_run": True, "matched": [shop.declined], "planned": planned, "done": [], "requested": [], "failed": {}}
     assert wfr("process", "show", shop.declined, "-o", "json").json == before
 
 
@@ -169,8 +177,8 @@ def test_resume_of_many_is_not_destructive(shop: Shop, monkeypatch: pytest.Monke
 def test_the_question_names_the_first_ten(shop: Shop) -> None:
     deed = Deed(verb="cancel", consequence="they end", act=lambda *_: None)
     with shop.client() as runtime:
-        ids = [process.id for process in runtime.find_processes()] * 4
-    lines = orders.question(ids, deed).splitlines()
+        found = list(runtime.find_matches()) * 4
+    lines = orders.question(found, deed).splitlines()
     assert lines[0] == "cancel of 12 processes: they end"
     assert len(lines) == 1 + 10 + 1
     assert lines[-1] == "  and 2 more"

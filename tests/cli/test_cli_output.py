@@ -13,7 +13,7 @@ import pytest
 from wfr_calls import Terminal
 
 from workflow_runtime.cli.options import Output
-from workflow_runtime.cli.output import Table, aligned, card, first, printable, say, shown, write
+from workflow_runtime.cli.output import Table, aligned, card, first, printable, say, shown, span, write
 from workflow_runtime.core.frozen import FrozenDict
 from workflow_runtime.core.plain import plain
 
@@ -76,6 +76,24 @@ def test_plain(value: object, expected: object) -> None:
 )
 def test_shown(value: object, expected: str) -> None:
     assert shown(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (0.3149, "0.31 s"),
+        (-0.25, "-0.25 s"),
+        (9.99, "9.99 s"),
+        (10, "10 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (7_199, "120 min"),
+        (7_200, "2 h"),
+        (172_800, "2 d"),
+    ],
+)
+def test_spans(seconds: float, expected: str) -> None:
+    assert span(timedelta(seconds=seconds)) == expected
 
 
 def test_a_table_is_aligned_and_has_no_blank_ends(capsys: pytest.CaptureFixture[str]) -> None:

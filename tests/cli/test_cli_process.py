@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
 import pytest
+from factories import NOW, process, walk
 from wfr_calls import Shop, wfr
 
-from workflow_runtime import WorkflowRuntime
+from workflow_runtime import ProcessStatus, WorkflowRuntime
+from workflow_runtime.cli.process import _lines
 
 RULED = """
 scheme: Ruled
@@ -108,6 +111,14 @@ def test_history(shop: Shop) -> None:
     assert wfr("process", "history", "dddddddd-0000-4000-8000-000000000003").code == 4
 
 
+def test_history_names_the_key_of_a_request(shop: Shop) -> None:
+    key = ("--key", "approval 7", "--app", "shopapp:runtime", "--as", "anna")
+    assert wfr("process", "execute", shop.resting, "Approve", *key).code == 0
+    told = wfr("process", "history", shop.resting, "-o", "json").json
+    assert [entry["idempotency_key"] for entry in told if entry["trigger"]["kind"] == "Command"] == ["approval 7"]
+    assert "Command Approve by anna, key approval 7" in wfr("process", "history", shop.resting).out
+
+
 def test_commands(shop: Shop) -> None:
     assert wfr("process", "commands", shop.resting, "-o", "ids").lines == ["Approve", "Cancel"]
     assert wfr("process", "commands", shop.resting, "--as", "bob", "-o", "ids").lines == ["Cancel"]
@@ -203,3 +214,18 @@ def test_json_has_the_timers_that_the_card_has(shop: Shop) -> None:
     assert (timer["name"], timer["value"]) == ("review_late", "2d")
     assert timer["due"].endswith("Z")
     assert wfr("process", "show", shop.delivered, "-o", "json").json["timers"] == []
+
+
+def test_a_request_with_a_key_is_done_once(shop: Shop) -> None:
+    given = ("process", "create", "Order", "-p", "Amount=3", "--key", "order-7", "-o", "ids", "--app", "shopapp")
+    assert wfr(*given).lines == wfr(*given, "--wait", "1").lines != []
+    other = wfr("process", "create", "Order", "-p", "Amount=4", "--key", "order-7", "--app", "shopapp")
+    assert other.code == 1
+    assert "used before for another request" in other.err
+    told = [json.loads(wfr("process", "execute", shop.resting, "Approve", "--key", "k", "--app", "shopapp", "-o", "json").out) for _ in range(2)]
+    assert [(answer["was_executed"], answer["replayed"]) for answer in told] == [(True, False), (True, True)]
+
+
+def test_the_deadline_is_shown_while_actions_run() -> None:
+    running = process(status=ProcessStatus.RUNNING, walk=walk(deadline=NOW))
+    assert (_lines(running, "")["deadline"], _lines(replace(running, status=ProcessStatus.ERROR), "")["deadline"]) == (NOW, None)

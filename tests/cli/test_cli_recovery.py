@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from wfr_calls import dump, wfr
 
-from workflow_runtime import WorkflowRuntime
+from workflow_runtime import Death, RecoveryReport, WorkflowRuntime
+from workflow_runtime.cli.recovery import summary
+
+NOON = datetime(2031, 5, 6, 12, 0, 0, tzinfo=UTC)
 
 SCHEME = """
 scheme: Slow
@@ -182,9 +188,10 @@ def test_the_report_says_it_in_a_sentence(left: str) -> None:
     wfr("recovery", "run", "--wait", "--app", "shopapp:runtime")
     told = wfr("recovery", "report")
     assert told.lines[0].startswith("recovery ")
-    assert ", after the death of " in told.lines[0]
-    assert told.lines[1] == "1 owned = 1 decided: 1 resume"
-    assert told.lines[3].split()[:6] == [left, "Slow", "Work", "Work", "resume", "Running"]
+    assert re.match(r"the one that dies \([0-9a-f]{8} on \S+, pid \d+\) died: it was gone when a server started", told.lines[1])
+    assert re.fullmatch(r"  last beat 2.*Z; noticed after .*, adopted after .*, first progress after .*", told.lines[2])
+    assert told.lines[3] == "1 owned = 1 decided: 1 resume"
+    assert told.lines[5].split()[:6] == [left, "Slow", "Work", "Work", "resume", "Running"]
 
 
 def test_run_with_nothing_to_do(here: Path) -> None:
@@ -217,3 +224,44 @@ def test_a_client_creates_no_database_and_says_who_does(here: Path) -> None:
     assert os.listdir(here) == []
     with WorkflowRuntime(f"sqlite:///{here / 'workflow.db'}"):
         assert wfr("process", "list").code == 0
+
+
+# What stands above the decisions
+
+EU_1 = Death(
+    server="11" * 16,
+    name="eu-1",
+    host="box",
+    pid=7,
+    last_beat_at=NOON,
+    declared_at=NOON + timedelta(seconds=0.61),
+    evidence="lock",
+    declared_by="22" * 16,
+)
+PASS = RecoveryReport(id="99" * 16, cause="sweep", server="22" * 16, deaths=(EU_1,), owned=3, decided=2, skipped=1, by_decision={"resume": 2}, noticed_at=NOON)
+
+
+def test_a_summary_says_who_died_how_it_was_noticed_and_how_soon_what_happened() -> None:
+    report = replace(PASS, adopted_at=NOON + timedelta(seconds=0.63), first_progress_at=NOON + timedelta(seconds=0.7))
+    assert summary(report) == [
+        "recovery 99999999 (sweep) by server 22222222 at 2031-05-06 12:00:00Z",
+        "eu-1 (11111111 on box, pid 7) died: its lock was freed, declared dead by server 22222222",
+        "  last beat 2031-05-06 12:00:00Z; noticed after 0.61 s, adopted after 0.63 s, first progress after 0.70 s",
+        "3 owned = 2 decided, 1 left to other servers: 2 resume",
+    ]
+
+
+def test_moments_that_are_not_known_are_left_out() -> None:
+    expired = replace(EU_1, name="eu-3", evidence="lease", declared_by="", declared_at=NOON + timedelta(seconds=5.2))
+    assert summary(replace(PASS, deaths=(expired,)))[1:3] == [
+        "eu-3 (11111111 on box, pid 7) died: its lease expired",
+        "  last beat 2031-05-06 12:00:00Z; noticed after 5.20 s",
+    ]
+
+
+def test_a_report_of_an_earlier_release_knows_the_last_beat_only() -> None:
+    old = Death(server="11" * 16, name="", host="", pid=0, last_beat_at=NOON, declared_at=NOON)
+    assert summary(replace(PASS, deaths=(old,)))[1:3] == [
+        "server (11111111) died: how it was noticed is not known",
+        "  last beat 2031-05-06 12:00:00Z",
+    ]

@@ -131,7 +131,9 @@ def test_the_commands_are_those_that_were_promised() -> None:
         "recovery": "plan run report",
         "timer": "list fire set",
         "server": "list run",
-        "db": "upgrade check",
+        "db": "upgrade check backup renew",
+        "export": "",
+        "import": "",
         "plugins": "list",
     }
     assert set(LEAVES) == {(noun, *([verb] if verb else [])) for noun, verbs in promised.items() for verb in (verbs.split() or [""])}

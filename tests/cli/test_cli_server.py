@@ -14,7 +14,7 @@ import pytest
 from wfr_calls import Shop, wfr
 
 from workflow_runtime import Server
-from workflow_runtime.cli.server import condition
+from workflow_runtime.cli.server import Listed, condition, death, lock
 
 NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 
@@ -39,13 +39,13 @@ def ship(ctx, parameter):
 
 
 @contextmanager
-def server(shop: Shop, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """``wfr server run`` that has said that it is ready; killed at the end, if it still lives."""
+def server(shop: Shop, *arguments: str, said: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[str]]:
+    """``wfr server run`` that has said that it is ready, and this, in whatever order; killed at the end, if it still lives."""
     command = [sys.executable, "-m", "workflow_runtime", "server", "run", *arguments]
     with subprocess.Popen(command, cwd=shop.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            assert process.stdout.readline().startswith("ready: ")
+            assert {process.stdout.readline().partition(":")[0].strip() for _ in ("ready", *said)} == {"ready", *said}
             yield process
         finally:
             process.kill()
@@ -56,6 +56,7 @@ def test_a_server_takes_up_what_an_operator_left_and_ends_on_sigterm(shop: Shop)
     with server(shop, "--app", "shopapp:runtime", "--single", "--name", "till") as process:
         (row,) = wfr("server", "list", "-o", "json").json
         assert (row["name"], row["mode"], row["pid"]) == ("till", "single", process.pid)
+        assert (row["condition"], row["declared_by_name"]) == ("alive", "")
         assert wfr("server", "list").lines[1].split()[-1] == "alive"
         while shop.status(shop.resting) == "Running":
             assert process.poll() is None
@@ -90,10 +91,8 @@ def test_a_second_signal_ends_at_once(shop: Shop) -> None:
 
     (shop.folder / "slowapp.py").write_text(SLOW.format(order=ORDER))
     wfr("process", "set-activity", shop.resting, "--to", "Charge", "--reason", "INC-77", "--yes")
-    with server(shop, "--app", "slowapp") as process:
-        assert process.stdout is not None
+    with server(shop, "--app", "slowapp", said=("charging",)) as process:
         assert process.stderr is not None
-        assert process.stdout.readline() == "charging\n"
         process.send_signal(signal.SIGTERM)
         while "handing work back" not in process.stderr.readline():
             assert process.poll() is None
@@ -109,6 +108,14 @@ def test_a_name_needs_to_know_the_mode_of_an_application(shop: Shop) -> None:
     assert wfr("server", "run", "--app", "shopapp", "--name", "till").code == 2
 
 
+def seen(**more: object) -> Server:
+    facts: dict[str, object] = {"lease_until": NOW + timedelta(seconds=5), "last_beat_at": NOW, "started_at": NOW} | more
+    return Server(id="a", name="n", host="h", pid=1, version="0", mode="multi", **facts)  # type: ignore[arg-type]
+
+
+DEAD = {"dead_at": NOW + timedelta(seconds=0.62), "lock_key": "7"}
+
+
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
@@ -119,6 +126,28 @@ def test_a_name_needs_to_know_the_mode_of_an_application(shop: Shop) -> None:
     ],
 )
 def test_conditions(more: dict[str, object], expected: str) -> None:
-    facts: dict[str, object] = {"lease_until": NOW + timedelta(seconds=5), "last_beat_at": NOW, "started_at": NOW} | more
-    seen = Server(id="a", name="n", host="h", pid=1, version="0", mode="multi", **facts)  # type: ignore[arg-type]
-    assert condition(seen, NOW) == expected
+    assert condition(seen(**more), NOW) == expected
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [({}, ""), ({"lock_key": "7"}, "held"), ({"lock_key": "7", "lock_ok": False}, "not held"), ({"lock_ok": False}, "not held"), (DEAD, "")],
+    ids=["none, as on SQLite", "held", "behind a pooler", "none to be had", "dead"],
+)
+def test_locks(more: dict[str, object], expected: str) -> None:
+    assert lock(seen(**more)) == expected
+
+
+@pytest.mark.parametrize(
+    ("more", "by", "expected"),
+    [
+        ({}, "", ""),
+        (DEAD | {"death": "lock"}, "eu-2", "its lock was freed: declared dead by eu-2 0.62 s after its last beat"),
+        (DEAD | {"death": "lease"}, "", "its lease expired: declared dead 0.62 s after its last beat"),
+        (DEAD | {"death": "start"}, "", "it was gone when a server started: declared dead 0.62 s after its last beat"),
+        (DEAD, "", "how it was noticed is not known: declared dead 0.62 s after its last beat"),
+    ],
+    ids=["alive", "lock", "lease", "start", "not noted"],
+)
+def test_deaths(more: dict[str, object], by: str, expected: str) -> None:
+    assert death(Listed(server=seen(**more), now=NOW, declared_by=by)) == expected

@@ -12,9 +12,10 @@ import click
 import pytest
 
 from workflow_runtime import ProcessStatus, WorkflowRuntime
-from workflow_runtime.cli import demo, demo_worker
-from workflow_runtime.cli.demo import Tally, tally
+from workflow_runtime.cli import demo_seen, demo_worker
 from workflow_runtime.cli.demo_ledger import Counts, Ledger
+from workflow_runtime.cli.demo_seen import Tally, tally
+from workflow_runtime.cli.demo_story import Story
 
 LAST_LINE = "orders 12 · finished 12 · lost 0 · paid twice 0"
 
@@ -84,19 +85,23 @@ def test_tally(processes: list[object], bookings: dict[str, int], expected: Tall
 def delivered(folder: Path) -> WorkflowRuntime:
     """Twelve orders, each paid once, without any drama."""
     Ledger(folder / "ledger.db").create()
-    with demo_worker.build(folder) as runtime:
+    with demo_worker.build(folder, url_of(folder)) as runtime:
         for number in range(1, 13):
             demo_worker.place(runtime, number)
-    return WorkflowRuntime(demo_worker.url_of(folder)).as_client()
+    return WorkflowRuntime(url_of(folder)).as_client()
+
+
+def url_of(folder: Path) -> str:
+    return f"sqlite:///{folder / 'workflow.db'}"
 
 
 def test_a_payment_made_twice_ends_with_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("workflow_runtime.cli.demo_ledger.MOMENT", 0)
     ledger = Ledger(tmp_path / "ledger.db")
     with delivered(tmp_path) as client:
-        assert demo.settle(client, ledger) == 0
+        assert demo_seen.settle(client, ledger) == 0
         ledger.pay("another key", "order-05", 50)
-        assert demo.settle(client, ledger) == 1
+        assert demo_seen.settle(client, ledger) == 1
     assert capsys.readouterr().out.splitlines() == [LAST_LINE, LAST_LINE.replace("twice 0", "twice 1")]
 
 
@@ -133,8 +138,8 @@ def test_a_held_provider_answers_some_books_some_and_keeps_the_rest(ledger: Ledg
 
 
 def test_a_worker_that_is_gone_ends_the_demo_with_its_words(tmp_path: Path) -> None:
-    story = demo.Story(tmp_path)
-    with story.worker(0) as worker:
+    story = Story(tmp_path, url_of(tmp_path))
+    with story.worker("worker-1") as worker:
         worker.kill()
         worker.wait(60)
         (tmp_path / "worker.log").write_text("what it said last")
@@ -143,6 +148,6 @@ def test_a_worker_that_is_gone_ends_the_demo_with_its_words(tmp_path: Path) -> N
 
 
 def test_a_worker_does_not_outlive_its_block(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), demo.Story(tmp_path).worker(0) as worker:
+    with pytest.raises(KeyboardInterrupt), Story(tmp_path, url_of(tmp_path)).worker("worker-1") as worker:
         raise KeyboardInterrupt
     assert worker.poll() is not None

@@ -72,6 +72,12 @@ def test_parameters_with_dots_in_their_names() -> None:
     assert dict(parsed("parameters.a.b=1 parameters.a=2").parameters) == {"a.b": 1, "a": 2}
 
 
+def test_a_name_with_blanks_stands_in_quotes_too() -> None:
+    written = r'state=Open parameters."Due date"="2031-12-24" parameters."say \"a=b\""=1 parameters."plain"=2'
+    assert dict(parsed(written).parameters) == {"Due date": "2031-12-24", 'say "a=b"': 1, "plain": 2}
+    assert parsed(written).state == "Open"
+
+
 @pytest.mark.parametrize(
     ("text", "code", "words"),
     [
@@ -102,6 +108,11 @@ def test_parameters_with_dots_in_their_names() -> None:
         ("status = Error", "bad_filter", "field=value"),
         ('state="open', "bad_filter", "double quotes"),
         ('state="a"b', "bad_filter", "double quotes"),
+        ('parameters."a"b=1', "bad_filter", "double quotes"),
+        ('parameters."a b=1', "bad_filter", "double quotes"),
+        ('parameters.""=1', "bad_value", "parameters"),
+        ('parameters."a"=1 parameters.a=2', "bad_value", "stands twice"),
+        ('"state"=1', "unknown_field", "unknown field"),
         ("state=a b", "bad_filter", "field=value"),
         ("parameters." + "x" * 201 + "=1", "bad_value", "parameters"),
         (" ".join(f"parameters.p{number}=1" for number in range(10_000)), "too_many", f"{LONGEST_FILTER}"),
@@ -162,6 +173,16 @@ def test_a_filter_keeps_its_own_copy_of_the_parameters() -> None:
 def test_any_text_is_a_filter_or_a_filter_error(text: str) -> None:
     with suppress(FilterError):
         assert isinstance(parsed(text), ProcessFilter)
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=60))
+def test_any_quoted_name_comes_through_whole(name: str) -> None:
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    try:
+        expected = ProcessFilter(parameters=FrozenDict({name: 1}))
+    except FilterError:
+        return
+    assert parsed(f'parameters."{escaped}"=1') == expected
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=60))

@@ -11,6 +11,7 @@ from factories import GO, NOW, process, walk
 from ruled import HOUR, SCHEME, after, executed, standing
 
 from workflow_runtime.core import operating, rules
+from workflow_runtime.core.attempts import Attempts
 from workflow_runtime.core.frozen import FrozenDict
 from workflow_runtime.core.process import MOVES, Change, ChangeKind, EntryKind, ProcessStatus, Timer, TimerKind, Trigger, TriggerKind
 
@@ -188,13 +189,12 @@ def test_an_ordered_walk_tells_of_the_order_and_counts_deaths_anew(owner: str | 
     assert change.release is (owner is not None)
 
 
-def test_any_server_takes_it_up_with_a_new_token_and_the_row_goes() -> None:
-    waiting = executed(owner=None, waiting_until=NOW, token=5)
-    change = operating.take_up(waiting, owner="me", now=NOW)
-    assert (change.kind, change.release, after(change).owner, after(change).token) == (ChangeKind.CLAIM, True, "me", 6)
-    assert (after(change).walk, after(change).waiting_until) == (waiting.walk, None)
-
-
 def test_a_walk_that_is_resumed_counts_its_tries_anew_and_names_the_operator() -> None:
-    old = walk(step=2, tries=4)
-    assert operating.resume(standing(), old, ORDER, now=NOW) == replace(old, tries=0, actor="olga", reason="test")
+    old = walk(step=2, tries=4, attempts=(Attempts(2, 3, NOW),))
+    assert operating.resume(standing(), old, ORDER, now=NOW) == replace(old, tries=0, attempts=(), in_doubt=True, actor="olga", reason="test")
+
+
+def test_an_action_that_waits_for_its_next_attempt_is_not_in_doubt() -> None:
+    waits = executed(owner=None, waiting_until=NOW)
+    assert not operating.resume(waits, walk(), ORDER, now=NOW).in_doubt
+    assert operating.resume(waits, walk(in_doubt=True), ORDER, now=NOW).in_doubt

@@ -12,7 +12,7 @@ from workflow_runtime.core import operating, rules
 from workflow_runtime.core.arming import arm
 from workflow_runtime.core.frozen import EMPTY, FrozenDict
 from workflow_runtime.core.operating import Order
-from workflow_runtime.core.process import CancelRequest, ChangeKind, EntryKind, Process, ProcessStatus, Timer, TimerKind, Trigger, TriggerKind
+from workflow_runtime.core.process import CancelRequest, ChangeKind, EntryKind, Process, ProcessStatus, Timer, Trigger, TriggerKind
 from workflow_runtime.core.scheme_words import Classifier
 
 S = ProcessStatus
@@ -117,14 +117,6 @@ def test_cancel_is_terminated_with_actor_and_reason_and_keeps_the_walk(subject: 
     assert (change.release, change.drop_others, change.drop) == (True, False, ()), "a resume finds its timers"
     (entry,) = change.entries
     assert (entry.kind, entry.actor, entry.reason, entry.status) == (EntryKind.CANCELLED, "olga", "wrong order", S.TERMINATED)
-
-
-def test_released_work_is_anybodys_at_once_and_counts_nothing() -> None:
-    running = executed(walk(step=1, tries=1), deaths=2, deaths_step="B#1")
-    change = rules.release(running, now=NOW)
-    assert (after(change).status, after(change).owner, after(change).token, after(change).walk) == (S.RUNNING, None, running.token + 1, running.walk)
-    assert (after(change).deaths, after(change).is_waiting, after(change).waiting_until) == (2, True, NOW)
-    assert change.arm == (Timer(name="retry", kind=TimerKind.RETRY, due=NOW),)
 
 
 # ------------------------------------------------------------------ verbs that execute nothing

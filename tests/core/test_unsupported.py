@@ -42,13 +42,6 @@ CASES = [
     (sound(way("Start", "End", "split", fork=Fork(), place=HERE)), "a fork of transition 'split'"),
     (charge(inline="credit_check"), "inlining of activity 'Charge'"),
     (sound(way("Start", "End", "passed", inlined_final_activity="Passed", place=HERE)), "InlinedFinalActivityName of transition 'passed'"),
-    (charge(execution_timeout=TIMEOUT), "an execution timeout of activity 'Charge'"),
-    (charge(idle_timeout=TIMEOUT), "an idle timeout of activity 'Charge'"),
-    (charge(handlers=(HANDLER,)), "an exception handler of activity 'Charge'"),
-    (sound(retry=RetryPolicy(), place=HERE), "a retry declaration of scheme 'Little'"),
-    (charge(retry=RetryPolicy()), "a retry declaration of activity 'Charge'"),
-    (action(retry=RetryPolicy()), "a retry declaration of activity 'Charge'"),
-    (action(effect=Effect.AT_MOST_ONCE), "effect at_most_once of activity 'Charge'"),
     (charge(annotations=CUSTOM), "the custom type without a plugin of activity 'Charge'"),
     (sound(clock("late", "2wd 3wh", place=HERE)), "an interval in working time of timer 'late'"),
     (sound(calendar="Bavaria", place=HERE), "the working calendar of scheme 'Little'"),
@@ -77,7 +70,10 @@ HARMLESS = [
     charge(designer=FrozenDict({"X": "1", "Flavour": "new"}), extra=FrozenDict({"Shade": "blue"}), provenance=FrozenDict({"WasInlined": "true"})),
     charge(disable_persist_state=True, disable_persist_transition_history=True, disable_persist_parameters=True),
     charge(annotations=FrozenDict({"Subject": "Done"}), recovery=Recovery(kind=RecoveryKind.RESUME)),
-    action(effect=Effect.AT_LEAST_ONCE, journal=False, resumable=False),
+    action(effect=Effect.AT_MOST_ONCE, journal=False, resumable=False, retry=RetryPolicy()),
+    charge(execution_timeout=TIMEOUT),
+    charge(retry=RetryPolicy(), handlers=(HANDLER,), idle_timeout=Timeout(type=ReactionType.SET_ACTIVITY, timer="2d", target="End")),
+    sound(retry=RetryPolicy()),
     sound(log_enabled=True, tags=("money",), can_be_inlined=True, recovery=Recovery(kind=RecoveryKind.ERROR)),
     sound(comments=(Comment(name="hint", value="Ask finance"),)),
     sound(localization=(Localization(type=LocalizeType.STATE, object_name="Draft", culture="de", value="Entwurf"),)),
@@ -101,8 +97,8 @@ def test_a_custom_activity_with_a_near_type() -> None:
 
 
 def test_all_of_it_is_told_at_once() -> None:
-    timed = Activity(name="Charge", execution_timeout=TIMEOUT, handlers=(HANDLER, HANDLER))
-    found = unsupported(scheme(timed, way("Charge", "Charge", "split", fork=Fork()), calendar="Bavaria", path="pay.xml"))
-    assert len(found) == 5
+    charge = Activity(name="Charge", annotations=CUSTOM, inline="more")
+    found = unsupported(scheme(charge, way("Charge", "Charge", "split", fork=Fork()), calendar="Bavaria", path="pay.xml"))
+    assert len(found) == 4
     assert {problem.path for problem in found} == {"pay.xml"}
     assert only([found[0]], "not_supported").line == 0

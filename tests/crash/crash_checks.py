@@ -41,7 +41,7 @@ class Finished:
     def look(self, server: Trade) -> None:
         for process in server.runtime.find_processes(limit=1000):
             rows = server.runtime._parts.engine.store.journal(process.id, process.walk.id) if process.walk else ()
-            self.journaled |= {_key(row) for row in rows}
+            self.journaled |= {_key(row) for row in rows if not row.intent}
             if process.status is ProcessStatus.RUNNING and process.owner is not None:
                 self.found[process.id] = process
                 self.timers[process.id] = [timer.name for timer in server.runtime.get_timers(process.id)]
@@ -165,7 +165,9 @@ def check_history(server: Trade, process: Process) -> None:
     stands = ""
     for entry in moved:
         assert entry.from_activity == stands
-        if entry.trigger.kind in (TriggerKind.COMMAND, TriggerKind.TIMER, TriggerKind.AUTO):
+        if entry.reason == "the execution timeout":
+            assert (entry.transition, entry.to_activity) == ("", "Ready")
+        elif entry.trigger.kind in (TriggerKind.COMMAND, TriggerKind.TIMER, TriggerKind.AUTO):
             assert (entry.from_activity, entry.to_activity, entry.transition) in edges
         stands = entry.to_activity
     assert stands == process.activity

@@ -32,7 +32,7 @@ SCHEME = """\
 scheme: Trade
 parameters:
   Fail: {type: boolean, purpose: persistence}
-commands: {Pack: {}, Hold: {}, Close: {}}
+commands: {Pack: {}, Hold: {}, Seal: {}, Stamp: {}, Close: {}}
 timers:
   remind: {interval: 1h}
   hopeless: {interval: 30m}
@@ -40,11 +40,13 @@ activities:
   Open: {state: Open, initial: true, set_state: true, actions: [Reserve, Announce]}
   Packing: {state: Packing, actions: [Pick, Wrap, Weigh]}
   Checked: {state: Checked}
-  Labelled: {state: Labelled, actions: [Label]}
+  Labelled: {state: Labelled, actions: [{action: Label, retry: {attempts: 5, delay: 2s, factor: 1, jitter: 0}}]}
   Waiting: {state: Waiting}
   Reminded: {state: Reminded, actions: [Remind]}
   Ready: {state: Ready, set_state: true}
   Held: {state: Held}
+  Sealed: {state: Sealed, actions: [Seal], execution_timeout: {after: 30s, retry: 1}}
+  Stamped: {state: Stamped, actions: [Stamp], execution_timeout: {after: 30s, set_activity: Ready}}
   Done: {state: Done, final: true}
 transitions:
   - {from: Open, to: Packing, on: {command: Pack}}
@@ -55,6 +57,10 @@ transitions:
   - {from: Waiting, to: Reminded, on: {timer: remind}}
   - {from: Reminded, to: Ready}
   - {from: Ready, to: Done, on: {command: Close}}
+  - {from: Open, to: Sealed, on: {command: Seal}}
+  - {from: Open, to: Stamped, on: {command: Stamp}}
+  - {from: Sealed, to: Ready}
+  - {from: Stamped, to: Ready}
   - {from: Held, to: Done, on: {command: Close}}
   - {from: Held, to: Done, on: {timer: hopeless}, when: "1 = 2"}
 """
@@ -81,6 +87,9 @@ class Ledger:
         fields = {"key": ctx.idempotency_key, "process": str(ctx.process_id), "walk": ctx._walk.id, "action": action, "step": step}
         _append(self._effects, {"phase": self._phase, **fields})
         return ctx.idempotency_key
+
+    def has(self, key: str) -> bool:
+        return any(effect["key"] == key for effect in self.effects())
 
     def acknowledge(self, verb: str, process_id: UUID) -> None:
         _append(self._acknowledged, {"verb": verb, "process": str(process_id)})
@@ -109,6 +118,8 @@ class Trade:
         self.ledger, self.clock = Ledger(folder, phase), clock or FakeClock(START)
         self.barrier: threading.Barrier | None = None
         self.draining = threading.Event()
+        self.hangs = 0  #: how many of the next calls of Seal and Stamp never end
+        self.hung = threading.Semaphore(0)  #: released by each of them
         make: Callable[..., WorkflowRuntime] = CrashingRuntime if crashing else WorkflowRuntime
         self.runtime = make(f"sqlite:///{folder}/workflow.db", clock=self.clock).with_schemes(SCHEME).with_registry(self._actions())
         self.runtime.with_settings(workers=2, sqlite_synchronous="NORMAL", shutdown_grace=30.0)
@@ -117,7 +128,7 @@ class Trade:
 
     def _actions(self) -> Registry:
         registry = Registry()
-        for name in ("Reserve", "Announce", "Pick", "Wrap", "Weigh", "Label", "Remind"):
+        for name in ("Reserve", "Announce", "Pick", "Wrap", "Weigh", "Label", "Remind", "Seal", "Stamp"):
             registry.add_action(name, self._action(name))
         return registry
 
@@ -132,11 +143,31 @@ class Trade:
                 raise ValueError("no paper left")
             if name == "Weigh" and ctx.parameters.get("Drain"):
                 self._drain()
-            ctx.step("book", lambda: self.ledger.effect(ctx, name, "book"))
+            if name in ("Seal", "Stamp") and self.hangs:
+                self._hang()
+            once: dict[str, Any] = {"effect": "at_most_once", "check_outcome": lambda: self.ledger.has(ctx.idempotency_key)} if name == "Remind" else {}
+            ctx.step("book", lambda: self.ledger.effect(ctx, name, "book"), **once)
+            if name == "Label" and ctx.parameters.get("Flaky") and ctx.attempt <= 2:
+                raise ConnectionError("the printer is away")
             self.ledger.effect(ctx, name)
             ctx.parameters[f"{name}Done"] = ctx.parameters.get(f"{name}Done", 0) + 1
 
         return act
+
+    def _hang(self) -> None:
+        self.hangs -= 1
+        self.hung.release()
+        threading.Event().wait()
+
+    def overdue(self, process_id: UUID, command: str, times: int) -> None:
+        """The command, whose action is given up so often."""
+        self.hangs = times
+        thread = threading.Thread(target=self.command, args=(process_id, command))
+        thread.start()
+        for _ in range(times):
+            assert self.hung.acquire(timeout=30)
+            self.clock.advance(30)
+        thread.join()
 
     def _drain(self) -> None:
         """The server begins to shut down while this action runs."""
@@ -180,7 +211,7 @@ def life(server: Trade) -> None:
 
 
 def verbs(server: Trade) -> None:
-    """What operators do, an action that fails, and a shutdown in the middle of a run."""
+    """What operators do, an action that fails, one that is repeated, and a shutdown in the middle of a run."""
     runtime, acknowledge = server.runtime, server.ledger.acknowledge
     for number in (1, 2, 3):
         one = server.create(number)
@@ -197,7 +228,16 @@ def verbs(server: Trade) -> None:
         acknowledge("set_parameter", one)
     runtime.set_activity(UUID(int=8), "Labelled", **WHO)
     runtime.resume_process(UUID(int=7), **WHO)
+    server.command(server.create(11, Flaky=True), "Pack")
+    for _ in range(2):
+        server.clock.advance(2)
     server.command(server.create(10, Drain=True), "Pack")
+
+
+def deadlines(server: Trade) -> None:
+    """Actions that do not end in time: repeated and done, repeated and failed, and led elsewhere."""
+    for number, command, times in ((1, "Seal", 1), (2, "Seal", 2), (3, "Stamp", 1)):
+        server.overdue(server.create(number), command, times)
 
 
 def recovery(server: Trade) -> None:
@@ -226,4 +266,4 @@ def poisoned(server: Trade) -> None:
     left_behind(server, 3, Poison=True)
 
 
-SCRIPTS: dict[str, Callable[[Trade], None]] = {one.__name__: one for one in (life, verbs, recovery, left_behind, left_alone, poisoned)}
+SCRIPTS: dict[str, Callable[[Trade], None]] = {one.__name__: one for one in (life, verbs, deadlines, recovery, left_behind, left_alone, poisoned)}

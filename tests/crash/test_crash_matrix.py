@@ -16,19 +16,20 @@ from crash_scheme import Crash
 from workflow_runtime.testing.crash import POINTS
 
 #: how often each script passes each kind of commit; a script that changes changes this table
-LIFE = {"create": 3, "claim": 3, "journal": 7, "step": 15, "arrive": 10, "refuse": 3}
-VERBS = {"cancel": 3, "delete": 3, "operate": 5, "fail": 3, "release": 1}
+LIFE = {"create": 3, "claim": 3, "journal": 7, "intent": 1, "step": 15, "arrive": 10, "refuse": 3}
+VERBS = {"cancel": 3, "delete": 3, "operate": 5, "fail": 3, "wait": 2, "release": 1}
+DEADLINES = {"abandon": 4, "wait": 2, "fail": 1}
 RECOVERY = {"adopt": 3, "verdict": 3}
-EFFECTS = {"life": 30}
 NTH = 3
+SCRIPTS = [("life", LIFE), ("verbs", VERBS), ("deadlines", DEADLINES)]
 
 CASES = [
     (script, f"{kind}.{moment}:{nth}")
-    for script, kinds in (("life", LIFE), ("verbs", VERBS))
+    for script, kinds in SCRIPTS
     for kind, count in kinds.items()
     for moment in ("before", "after")
     for nth in range(1, min(count, NTH) + 1)
-] + [("life", f"effect.after:{nth}") for nth in range(1, 5)]
+] + [("life", f"effect.{moment}:{nth}") for moment in ("before", "after") for nth in range(1, 5)]
 
 
 def test_every_point_is_in_the_matrix() -> None:
@@ -36,7 +37,7 @@ def test_every_point_is_in_the_matrix() -> None:
     assert tested == set(POINTS)
 
 
-@pytest.mark.parametrize(("script", "kinds"), [("life", LIFE), ("verbs", VERBS)])
+@pytest.mark.parametrize(("script", "kinds"), SCRIPTS)
 def test_the_scripts_pass_what_the_matrix_says(crash: Crash, folder: Path, script: str, kinds: dict[str, int]) -> None:
     assert crash(folder, script) == 0
     passed = json.loads((folder / "passed.json").read_text())

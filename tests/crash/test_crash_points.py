@@ -24,7 +24,7 @@ transitions:
 
 
 def test_every_kind_of_change_has_a_point_before_and_behind_it() -> None:
-    assert set(POINTS) == {f"{kind.value}.{moment}" for kind in ChangeKind for moment in ("before", "after")} | {EFFECT}
+    assert set(POINTS) == {f"{kind}.{moment}" for kind in (*ChangeKind, EFFECT) for moment in ("before", "after")}
 
 
 @pytest.mark.parametrize(
@@ -62,17 +62,17 @@ def test_what_a_runtime_passes(tmp_path: Path, asynchronous: bool) -> None:
         return 1
 
     async def act_later(ctx: Any, parameter: str | None) -> None:
-        assert await ctx.step("one", later) == 1
+        assert await ctx.step("one", later) == await ctx.step("two", later, effect="at_most_once") == 1
 
     def act(ctx: Any, parameter: str | None) -> None:
-        assert ctx.step("one", lambda: 1) == 1
+        assert ctx.step("one", lambda: 1) == ctx.step("two", lambda: 1, effect="at_most_once") == 1
 
     points = CrashPoints()
     runtime = CrashingRuntime(f"sqlite:///{tmp_path}/db", clock=FakeClock()).with_crash_points(points).with_schemes(SCHEME)
     with runtime.with_actions({"Act": act_later if asynchronous else act}):
         runtime.execute_command(runtime.create_instance("Two").id, "Go")
-    kinds = {"create": 1, "claim": 1, "step": 1, "arrive": 1}
-    assert points.passed == {EFFECT: 2} | {f"{kind}.{moment}": n for kind, n in kinds.items() for moment in ("before", "after")}
+    passed = {"create": 1, "claim": 1, "intent": 1, "step": 2, "arrive": 1, EFFECT: 3}
+    assert points.passed == {f"{what}.{moment}": n for what, n in passed.items() for moment in ("before", "after")}
 
 
 def test_the_variable_is_read_nowhere_else() -> None:

@@ -28,6 +28,7 @@ class Works:
             poll=lambda: self._do("poll"),
             settings=Settings(**settings),
             clock=clock,
+            now=clock.now,
             on_trouble=self._trouble,
             **intervals,
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import UUID, uuid4
 
 from factories import server as server_row
@@ -70,11 +70,11 @@ class Answer(IProcessRestorer):
 class Orphanage:
     """``start`` it, make orphans, ``recover``. ``done`` lists the actions that ran here, with their effect keys."""
 
-    def __init__(self, folder: Path, *restorers: Any, scheme: str = SCHEME, actions: Iterable[str] = ACTIONS, **settings: Any) -> None:
+    def __init__(self, folder: Path, *restorers: Any, scheme: str = SCHEME, actions: Iterable[str] = ACTIONS, url: str = "", **settings: Any) -> None:
         self.clock = FakeClock(START)
         self.done: list[tuple[str, str]] = []
         self.act: dict[str, Callable[[ActionContext], object]] = {}
-        self.url = f"sqlite:///{folder}/orphans.db"
+        self.url = url or f"sqlite:///{folder}/orphans.db"
         self.runtime = WorkflowRuntime(self.url, clock=self.clock).with_settings(
             **{"workers": 2, "sqlite_synchronous": "NORMAL", "restorer_timeout": 0.2} | settings
         )
@@ -90,7 +90,7 @@ class Orphanage:
 
         return act
 
-    def __enter__(self) -> Orphanage:
+    def __enter__(self) -> Self:
         self.runtime.start()
         self.store.register(server_row("dead", last_beat_at=START))
         self.store.declare_dead("dead", beat=0)

@@ -54,6 +54,26 @@ def test_only_an_earlier_moment_rings_again() -> None:
     assert bench.rung == [104.0, 102.0]
 
 
+def test_a_wake_says_whether_it_is_sooner_than_anything_known() -> None:
+    bench = Bench(None)
+    assert not bench.alarm.wake(100.5), "the first run comes before that"
+    bench.alarm.run()
+    assert [bench.alarm.wake(moment) for moment in (105.0, 104.0, 104.0, 104.5, 102.0)] == [False, True, False, False, True]
+    bench.alarm.close()
+    assert not bench.alarm.wake(101.0)
+
+
+def test_in_the_middle_of_a_run_only_what_comes_before_the_next_regular_one_is_news() -> None:
+    bench, said = Bench(), list[bool]()
+
+    def wishes() -> None:
+        said.extend(bench.alarm.wake(moment) for moment in (105.0, 104.0, 104.5, 103.0))
+
+    bench._answers = [wishes]
+    bench.alarm.run()
+    assert said == [False, True, False, True]
+
+
 def test_a_moment_that_is_past_rings() -> None:
     bench = Bench(None)
     bench.alarm.run()
@@ -79,7 +99,7 @@ def test_it_goes_round_while_something_is_due() -> None:
 
 def test_a_wish_in_the_middle_of_a_run_makes_it_go_round_again() -> None:
     bench = Bench()
-    bench._answers = [lambda: bench.alarm.wake(100.0), 103.0]
+    bench._answers = [lambda: bench.alarm.wake(100.0) and None, 103.0]
     bench.alarm.run()
     assert bench.runs == 2
     assert bench.rung == [103.0]
@@ -117,7 +137,7 @@ def test_a_run_in_the_middle_of_a_run_is_left_to_the_first() -> None:
 
 def test_a_wish_of_an_earlier_run_is_not_kept() -> None:
     bench = Bench()
-    bench._answers = [lambda: bench.alarm.wake(102.0), None]
+    bench._answers = [lambda: bench.alarm.wake(102.0) and None, None]
     bench.alarm.run()
     bench.now = 102.0
     bench.alarm.run()

@@ -88,10 +88,10 @@ def test_a_request_that_comes_just_before_rest_is_not_lost(bench: Bench, monkeyp
     process = runtime.create_instance("S")
     apply, kinds = Store.apply, list[str]()
 
-    def with_a_request_before_rest(store: Store, change: Change) -> Applied:
+    def with_a_request_before_rest(store: Store, change: Change, **how: Any) -> Applied:
         if change.kind is ChangeKind.ARRIVE and change.after is not None and change.after.owner is None:
             runtime.cancel_process(process.id, **WHO)
-        applied = apply(store, change)
+        applied = apply(store, change, **how)
         kinds.append(f"{change.kind} {applied.outcome}")
         return applied
 

@@ -10,6 +10,7 @@ import pytest
 from clockworks import PATIENCE, Make, Works, once, stopped_works
 
 from workflow_runtime.engine.clockwork import Job
+from workflow_runtime.errors import StoreUnavailable
 from workflow_runtime.testing.clock import FakeClock
 
 
@@ -117,6 +118,25 @@ def test_a_job_that_raises_is_told_and_runs_again(clock: FakeClock, by_hand: Wor
     clock.advance(1)
     by_hand.clockwork.run_once()
     assert by_hand.said() == ["poll", "beat", "sweep", "poll", "beat", "sweep"]
+
+
+def test_a_database_that_is_away_is_told_of_once_until_it_is_back(clock: FakeClock, by_hand: Works, caplog: pytest.LogCaptureFixture) -> None:
+    def away() -> None:
+        raise StoreUnavailable("the server does not answer")
+
+    def told() -> int:
+        return caplog.text.count("the beat failed and is tried again until the database is back")
+
+    by_hand.act["beat"] = away
+    for _ in range(5):
+        by_hand.clockwork.run_once(Job.BEAT)
+    assert told() == 1
+    assert "Traceback" not in caplog.text
+    by_hand.act["beat"] = lambda: None
+    by_hand.clockwork.run_once(Job.BEAT)
+    by_hand.act["beat"] = away
+    by_hand.clockwork.run_once(Job.BEAT)
+    assert told() == 2
 
 
 def test_a_keyboard_interrupt_is_not_swallowed(clock: FakeClock, by_hand: Works) -> None:

@@ -24,6 +24,7 @@ clockwork = Clockwork(
     poll=polled.set,
     settings=Settings(beat=0.01, lease=1, sweep=0.01, poll=0.01, shutdown_grace=0.2),
     clock=SystemClock(),
+    now=SystemClock().now,
     on_trouble=lambda job, error: print("trouble", job, error, file=sys.stderr),
 )
 """
@@ -70,7 +71,8 @@ def test_a_job_that_hangs_does_not_keep_the_process_alive() -> None:
             def hangs():
                 inside.set()
                 threading.Event().wait()
-            clockwork = Clockwork(beat=hangs, sweep=hangs, poll=hangs, settings=Settings(shutdown_grace=0.1), clock=SystemClock(), on_trouble=print)
+            clock = SystemClock()
+            clockwork = Clockwork(beat=hangs, sweep=hangs, poll=hangs, settings=Settings(shutdown_grace=0.1), clock=clock, now=clock.now, on_trouble=print)
             clockwork.start()
             assert inside.wait(30)
         """)

@@ -33,7 +33,7 @@ def test_each_job_runs_at_the_start_and_again(make: Make) -> None:
 
 
 def test_the_intervals_may_be_given(make: Make) -> None:
-    works = make(beat=FAR / 3, lease=FAR, sweep=FAR, poll=FAR, beat_every=0.01, sweep_every=0.02)
+    works = make(beat=FAR / 4, lease=FAR, sweep=FAR, poll=FAR, beat_every=0.01, sweep_every=0.02)
     works.clockwork.start()
     works.wait_for("beat", "beat", "beat", "sweep", "sweep", "poll")
     assert "poll" not in works.said()
@@ -52,14 +52,14 @@ def test_a_beat_goes_on_while_poll_and_sweep_hang(make: Make) -> None:
 
 def still(make: Make, **settings: Any) -> Works:
     """Works that have run once and will not come round by themselves."""
-    works = make(**{"beat": FAR / 3, "lease": FAR, "sweep": FAR, "poll": FAR, **settings})
+    works = make(**{"beat": FAR / 4, "lease": FAR, "sweep": FAR, "poll": FAR, **settings})
     works.clockwork.start()
     works.wait_for("beat", "sweep", "poll")
     return works
 
 
 def test_a_poll_comes_when_the_last_one_said(make: Make) -> None:
-    works = make(beat=FAR / 3, lease=FAR, sweep=FAR, poll=FAR)
+    works = make(beat=FAR / 4, lease=FAR, sweep=FAR, poll=FAR)
     clock, fired, polls = SystemClock(), threading.Event(), itertools.count(1)
     due = clock.now() + timedelta(milliseconds=150)
 
@@ -225,7 +225,7 @@ def test_the_end_does_not_wait_for_ever(make: Make, wait: bool) -> None:
 
 @pytest.mark.parametrize("job", ["beat", "sweep", "poll"])
 def test_a_job_may_end_it_all(make: Make, job: str) -> None:
-    works = make(beat=FAR / 3, lease=FAR, sweep=FAR, poll=FAR)
+    works = make(beat=FAR / 4, lease=FAR, sweep=FAR, poll=FAR)
     ended = threading.Event()
 
     def ends() -> None:

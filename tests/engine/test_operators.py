@@ -18,6 +18,7 @@ from workflow_runtime.errors import (
     ActionFailed,
     ActivityNotFound,
     ConditionFailed,
+    NotResumable,
     ParameterError,
     ProcessBusy,
     ProcessNotFound,
@@ -143,6 +144,42 @@ def test_resume_goes_on_at_the_first_unfinished_action(bench: Bench) -> None:
     assert (after.activity, after.status, bench.said) == ("C", ProcessStatus.IDLED, ["B", "B"])
     arrived = history(runtime, process.id)[-2]
     assert (arrived.to_activity, arrived.actor, arrived.reason, arrived.identity, arrived.trigger.name) == ("B", "olga", "test", "ann", "go")
+
+
+@pytest.mark.parametrize("where", ["scheme", "registration"])
+@pytest.mark.parametrize("cancelled", [False, True], ids=["failed", "failed and cancelled"])
+def test_resume_is_refused_before_an_action_that_is_not_resumable(bench: Bench, where: str, cancelled: bool) -> None:
+    again = Once()
+    runtime = bench.built(
+        TEXT.replace("Again", "{action: Again, resumable: false}") if where == "scheme" else TEXT, conditions={"Open": lambda ctx, parameter: False}
+    )
+    runtime.action("Again", resumable=where == "scheme")(again)
+    process = runtime.start().create_instance("S")
+    with pytest.raises(ActionFailed):
+        runtime.execute_command(process.id, "go")
+    if cancelled:
+        runtime.cancel_process(process.id, **WHO)
+    before = runtime.get_process(process.id)
+    with pytest.raises(NotResumable) as caught:
+        runtime.resume_process(process.id, **WHO)
+    for word in (str(process.id), "'Again'", "'B'", "not resumable", "set_activity"):
+        assert word in caught.value.message
+    assert (caught.value.nouns["activity"], caught.value.nouns["action"]) == ("B", "Again")
+    assert (runtime.get_process(process.id), len(again.attempts)) == (before, 1)
+    again.mended = True
+    assert runtime.set_activity(process.id, "B", **WHO).activity == "C"  # type: ignore[union-attr]
+
+
+def test_what_is_not_resumable_does_not_hold_up_the_actions_before_it(bench: Bench) -> None:
+    again = Once()
+    runtime = bench(
+        TEXT.replace("[Note, Again, Note]", "[Again, {action: Note, resumable: false}]"), actions={"Again": again}, conditions={"Open": lambda c, p: False}
+    )
+    process = runtime.create_instance("S")
+    with pytest.raises(ActionFailed):
+        runtime.execute_command(process.id, "go")
+    again.mended = True
+    assert runtime.resume_process(process.id, **WHO).activity == "C"
 
 
 def test_resume_after_a_cancel_goes_on_with_the_walk(bench: Bench) -> None:
@@ -352,12 +389,3 @@ def test_a_filter_reaches_all_that_match_and_one_that_fails_stops_nobody(bench: 
     mixed = runtime.resume_process(ProcessFilter(scheme_code="S"), **WHO)
     assert (set(mixed.failed), len(mixed.done)) == ({first.id}, 3)
     assert mixed.failed[first.id].startswith("ActionFailed: ")
-
-
-@pytest.mark.parametrize("verb", ["cancel_process", "delete_process", "resume_process"])
-def test_a_dry_run_of_one_changes_nothing(bench: Bench, verb: str) -> None:
-    runtime, process = started(bench)
-    assert getattr(runtime, verb)(process.id, dry_run=True, **WHO) == process
-    for report in (runtime.set_activity(process.id, "B", dry_run=True, **WHO), runtime.set_state(process.id, "Busy", dry_run=True, **WHO)):
-        assert (report.matched, report.dry_run) == ((process.id,), True)  # type: ignore[union-attr]
-    assert runtime.get_process(process.id) == process

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import pytest
 
 from workflow_runtime.core.restoring import Server
 from workflow_runtime.engine.presence import Presence
-from workflow_runtime.errors import ServerAlreadyRunning
+from workflow_runtime.errors import ServerAlreadyRunning, StoreUnavailable
 from workflow_runtime.settings import Settings
 from workflow_runtime.store.writes import Store
 from workflow_runtime.testing.clock import FakeClock
@@ -180,9 +181,9 @@ def test_one_that_beats_in_the_last_moment_is_not_buried(make: Make, store: Stor
     other.start()
 
     class Late(Remote):
-        def declare_dead(self, server_id: str, *, beat: int) -> bool:
+        def declare_dead(self, server_id: str, *, beat: int, evidence: str = "") -> bool:
             other.beat()
-            return Store.declare_dead(self, server_id, beat=beat)
+            return Store.declare_dead(self, server_id, beat=beat, evidence=evidence)
 
     with pytest.raises(ServerAlreadyRunning):
         make("multi", store=Late(store.dialect, new_token=lambda: 1)).start()
@@ -194,13 +195,100 @@ def test_one_that_another_declared_dead_in_the_last_moment_is_no_obstacle(make: 
     other.start()
 
     class Hasty(Remote):
-        def declare_dead(self, server_id: str, *, beat: int) -> bool:
+        def declare_dead(self, server_id: str, *, beat: int, evidence: str = "") -> bool:
             Store.declare_dead(self, server_id, beat=beat)
-            return Store.declare_dead(self, server_id, beat=beat)
+            return Store.declare_dead(self, server_id, beat=beat, evidence=evidence)
 
     presence = make("multi", store=Hasty(store.dialect, new_token=lambda: 1))
     presence.start()
     assert living(store) == {presence.incarnation}
+
+
+# ---------------------------------------------------------------------- one that hung comes back
+
+
+@pytest.mark.parametrize(("woken", "successor"), [("single", "single"), ("single", "multi"), ("multi", "single")])
+def test_one_that_was_declared_dead_gives_way_to_whom_it_cannot_live_beside(
+    woken: str, successor: str, make: Make, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    fenced: list[tuple[str, str]] = []
+    presence, other = make(woken, name="the first", on_fenced=lambda old, new: fenced.append((old, new))), make(successor, name="the second")
+    old = presence.start()
+    assert store.declare_dead(old, beat=0)
+    other.start()
+    presence.beat()
+    assert living(store) == {other.incarnation}
+    assert (presence.incarnation, presence.may_execute(), presence.peers, fenced) == (None, False, (), [])
+    presence.beat()
+    presence.drain()
+    presence.look()
+    assert (living(store), presence.incarnation) == ({other.incarnation}, None)
+    [said] = [record for record in caplog.records if record.levelno == logging.CRITICAL]
+    for word in ("the server the first", "'the second' runs on", "shut it down, or stop the other and start this one again"):
+        assert word in said.getMessage()
+
+
+def test_where_the_other_has_gone_it_can_be_started_again(make: Make, store: Store) -> None:
+    presence, other = make("single"), make("single")
+    store.declare_dead(presence.start(), beat=0)
+    other.start()
+    presence.beat()
+    other.stop(clean=True)
+    new = presence.start()
+    presence.beat()
+    assert living(store) == {new}
+
+
+def test_beside_other_multi_servers_it_comes_back(make: Make, store: Store) -> None:
+    presence, other = make("multi"), make("multi")
+    old = presence.start()
+    other.start()
+    store.declare_dead(old, beat=0)
+    presence.beat()
+    assert presence.incarnation not in (None, old)
+    assert living(store) == {presence.incarnation, other.incarnation}
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_its_own_row_whose_commit_went_unheard_is_no_rival(lost: int, make: Make, store: Store) -> None:
+    """The second time in the same beat, the third in the next."""
+    answers = [True] + [False] * lost
+
+    class Unheard(Remote):
+        def register(self, server: Server) -> None:
+            Store.register(self, server)
+            if answers and not answers.pop(0):
+                raise StoreUnavailable("the connection broke off")
+
+    presence = make("single", store=Unheard(store.dialect, new_token=lambda: 1))
+    old = presence.start()
+    store.declare_dead(old, beat=0)
+    with ExitStack() as failing:
+        if lost == 2:
+            failing.enter_context(pytest.raises(StoreUnavailable))
+        presence.beat()
+    presence.beat()
+    assert presence.incarnation not in (None, old)
+    assert living(store) == {presence.incarnation}
+
+
+def test_in_the_new_name_it_claims_nothing_before_it_has_looked_round(make: Make, store: Store) -> None:
+    seen: list[tuple[str | None, set[str]]] = []
+
+    class Watched(Remote):
+        def servers(self) -> list[Server]:
+            seen.append((presence.incarnation, living(store)))
+            return Store.servers(self)
+
+    presence = make("single", store=Watched(store.dialect, new_token=lambda: 1))
+    old = presence.start()
+    store.declare_dead(old, beat=0)
+    seen.clear()
+    presence.beat()
+    assert seen == [(old, {presence.incarnation})]
+
+
+# ---------------------------------------------------------------------- what it says of itself
 
 
 def test_it_beats_as_the_settings_say(make: Make, store: Store, clock: FakeClock) -> None:

@@ -68,17 +68,19 @@ def test_deaths_at_another_step_count_from_one(tmp_path: Path) -> None:
         assert seen == [1]
 
 
-def test_a_server_that_was_draining_or_took_leave_raises_no_deaths(tmp_path: Path) -> None:
+def test_a_server_that_was_draining_took_leave_or_is_of_an_old_life_raises_no_deaths(tmp_path: Path) -> None:
     with Orphanage(tmp_path, Answer(RESUME)) as home:
         home.store.register(server_row("draining"))
         home.store.drain("draining")
         home.store.declare_dead("draining", beat=0)
+        home.store.register(server_row("restored"))
+        home.store.declare_dead("restored", beat=0, evidence="restore")
         seen: list[int] = []
         home.act["Charge"] = lambda ctx: seen.append(ctx.process.deaths)
-        for owner in ("draining", "took leave"):
+        for owner in ("draining", "took leave", "restored"):
             home.orphan(PAYING, owner=owner, deaths=5, deaths_step="Paid#0")
-        assert home.recover().by_decision == {"resume": 2}
-        assert seen == [5, 5]
+        assert home.recover().by_decision == {"resume": 3}
+        assert seen == [5, 5, 5]
 
 
 def test_poison_is_terminated_and_nobody_is_asked(tmp_path: Path) -> None:
@@ -118,6 +120,21 @@ def test_suspects_are_adopted_and_executed_one_at_a_time_behind_the_others(tmp_p
         gate.open(6)
         recovering.join(20)
         until(lambda: {home.status(one) for one in suspects + others} == {IDLED})
+
+
+def test_a_suspect_that_is_past_the_step_in_question_holds_up_no_other(tmp_path: Path) -> None:
+    gate, at_once = Gate(), []
+    with Orphanage(tmp_path, Answer(RESUME), workers=2) as home:
+        home.act["Charge"] = lambda ctx: at_once.append(sum(home.runtime.get_process(one).deaths > 1 for one in suspects))
+        home.act["Mail"] = gate
+        suspects = [home.orphan(PAYING, deaths=1, deaths_step="Paid#0") for _ in range(4)]
+        recovering = in_background(home.runtime.recover)
+        until(lambda: len(gate.inside) == 3)  # two in ordinary places, one in that of the suspects
+        assert [home.runtime.get_process(one).owner for one in suspects].count("dead") == 1
+        gate.open(4)
+        recovering.join(20)
+        until(lambda: {home.status(one) for one in suspects} == {IDLED})
+        assert at_once == [1] * 4
 
 
 def test_nothing_is_adopted_that_no_worker_has_time_for(tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from factories import server as server_row
-from orphanage import FINISHING, GREETING, PAYING, SENDING, START, Orphanage
+from orphanage import FINISHING, GREETING, PAYING, SENDING, START, Answer, Orphanage
 
 from workflow_runtime.core.process import CancelRequest, EntryKind, ProcessStatus, Timer, TimerKind
+from workflow_runtime.store import tables
 
 ERROR, TERMINATED, RUNNING = ProcessStatus.ERROR, ProcessStatus.TERMINATED, ProcessStatus.RUNNING
 RETRY = Timer(name="retry", kind=TimerKind.RETRY, due=START + timedelta(days=1))
@@ -132,7 +134,7 @@ def test_a_thousand_orphans_take_few_transactions(home: Orphanage, monkeypatch: 
     monkeypatch.setattr(home.store.dialect, "write", lambda: writes.append(1) or write())  # type: ignore[func-returns-value]
     report = home.runtime.recover()
     assert (report.owned, report.decided, report.by_decision) == (1000, 1000, {"default": 1000})
-    assert len(writes) <= 4  # the report begins, two pages of verdicts, the report ends
+    assert len(writes) <= 6  # the report begins, two pages of verdicts about two kinds of processes, the report ends
     assert {home.status(one) for one in ids[::2]} == {ERROR}
     assert {home.status(one) for one in ids[1::2]} == {TERMINATED}
 
@@ -149,3 +151,20 @@ def test_a_batch_loses_only_the_row_that_another_server_took(home: Orphanage, mo
     report = home.recover()
     assert (report.owned, report.decided, report.skipped) == (3, 2, 1)
     assert [home.status(one) for one in ids] == [ERROR, RUNNING, ERROR]
+
+
+def test_a_pass_that_came_to_nothing_leaves_no_row(tmp_path: Path) -> None:
+    """Each sweep finds such a process again: others decide about it, or hold its row."""
+
+    def moved_on(scheme: str, status: ProcessStatus) -> bool:
+        with home.store.dialect.write() as transaction:  # after it was read, before it is decided
+            transaction.run(sa.update(tables.process).values(revision=tables.process.c.revision + 1), {})
+        return False
+
+    with Orphanage(tmp_path, Answer(None, wants=moved_on)) as home:
+        one = home.orphan(PAYING)
+        for _ in range(3):
+            report = home.runtime.recover()
+            assert (report.owned, report.decided, report.skipped) == (1, 0, 1)
+        assert list(home.runtime.get_recoveries()) == []
+        assert home.status(one) is RUNNING

@@ -28,6 +28,7 @@ from workflow_runtime.errors import (
     SettingsError,
     StoreUnavailable,
 )
+from workflow_runtime.store.writes import Store
 from workflow_runtime.testing.clock import FakeClock
 
 TEXT = """
@@ -275,6 +276,43 @@ def test_all_problems_of_all_schemes_are_told_at_once(bench: Bench, tmp_path: Pa
     assert len(said) >= 3
     assert next(problem for problem in said if "'Nte'" in problem.message).suggestion == "Note"
     assert all(problem.line > 0 for problem in said)
+
+
+def test_schemes_are_checked_before_this_becomes_a_server(bench: Bench) -> None:
+    """Reading and checking them may take long, and nothing beats meanwhile."""
+    bench(TEXT)
+    with pytest.raises(SchemeError):
+        bench.built(TEXT.replace("[Note]", "[Unheard]")).start()
+    with pytest.raises(SchemeNotFound):
+        bench.built("no/such/scheme.yaml").start()
+    with pytest.raises(ServerAlreadyRunning):
+        bench.built(TEXT).start()
+
+
+def test_while_many_schemes_are_stored_the_server_beats(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    beats: list[int] = []
+    store_one = Store.add_scheme
+
+    def slow(store: Store, *scheme: Any) -> Any:
+        beats.extend(server.beat for server in store.servers())
+        bench.clock.advance(4)
+        return store_one(store, *scheme)
+
+    monkeypatch.setattr(Store, "add_scheme", slow)
+    runtime = bench(*(TEXT.replace("scheme: S", f"scheme: S{number}") for number in range(6)), lease=6.0)
+    assert beats == [0, 0, 1, 1, 2, 2], "behind a file lock one beat per lease"
+    assert len(runtime.get_scheme_codes()) == 6
+
+
+def test_a_start_that_fails_while_it_stores_schemes_takes_its_row_along(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(store: Store, *scheme: Any) -> None:
+        raise StoreUnavailable("the database went away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Store, "add_scheme", away)
+        with pytest.raises(StoreUnavailable):
+            bench.built(TEXT).start()
+    assert len(bench(TEXT).get_servers()) == 1
 
 
 def test_a_scheme_that_is_refused_later_changes_nothing(bench: Bench) -> None:

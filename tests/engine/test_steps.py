@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import pytest
 from bench import WHO, Bench, engine_of
+from retried import text as retried_text
 from test_actions import text
 
 from workflow_runtime import Process, WorkflowRuntime
-from workflow_runtime.errors import ActionFailed, Fenced, JournalMismatch, ParameterError
+from workflow_runtime.errors import ActionFailed, JournalMismatch, ParameterError
 
 Body = Callable[[Any], Any]
 
@@ -97,8 +99,31 @@ def test_other_arguments_are_a_mismatch(bench: Bench, first: Any, later: Any) ->
         runtime.execute_command(process.id, "go")
     with pytest.raises(JournalMismatch, match="other arguments") as caught:
         runtime.resume_process(process.id, **WHO)
-    assert (caught.value.process_id, caught.value.activity, caught.value.action, caught.value.step) == (process.id, "Work", "Act", "s")
+    error = caught.value
+    assert (error.process_id, error.activity, error.action, error.step, error.occurrence) == (process.id, "Work", "Act", "s", 0)
+    for word in (str(process.id), "'Work'", "'Act'", "'s'", error.journaled[:12], error.called[:12], "2030-01-01"):
+        assert word in error.message
+    assert error.journaled != error.called
     assert runtime.get_process(process.id).status.accepts_commands
+
+
+def test_a_mismatch_says_what_the_arguments_are_and_not_their_values(bench: Bench) -> None:
+    action = Retried(lambda ctx: ctx.step("s", len, "first"), lambda ctx: ctx.step("s", len, "secret"))
+    runtime = bench(text("Act"), actions={"Act": action})
+    process = runtime.create_instance("S")
+    with pytest.raises(ActionFailed):
+        runtime.execute_command(process.id, "go")
+    with pytest.raises(JournalMismatch) as caught:
+        runtime.resume_process(process.id, **WHO)
+    assert "called with (str)" in caught.value.message
+    assert "secret" not in caught.value.message
+
+
+def test_arguments_of_any_name_reach_the_function(bench: Bench) -> None:
+    got: list[Any] = []
+    runtime = bench(text("Act"), actions={"Act": lambda ctx, parameter: ctx.step("s", lambda **named: got.append(named), name=1, function=2, self=3)})
+    runtime.execute_command(runtime.create_instance("S").id, "go")
+    assert got == [{"name": 1, "function": 2, "self": 3}]
 
 
 def test_arguments_that_cannot_be_stored_count_by_their_type(bench: Bench) -> None:
@@ -116,13 +141,55 @@ def test_a_result_that_cannot_be_stored_is_refused(bench: Bench, result: Any) ->
     process = runtime.create_instance("S")
     with pytest.raises(ActionFailed) as caught:
         runtime.execute_command(process.id, "go")
-    assert isinstance(caught.value.__cause__, ParameterError)
+    error = caught.value.__cause__
+    assert isinstance(error, ParameterError)
+    assert error.step == "s"
+    assert "'s'" in error.message
+    assert journal(runtime, process.id) == []
+
+
+MOMENT = datetime(2030, 2, 3, 4, 5, 6, 7, tzinfo=UTC)
+RESULTS = [Decimal("1.50"), MOMENT, date(2030, 2, 3), time(4, 5, 6, 7), timedelta(days=1, microseconds=1), UUID(int=7), b"\0\xff", None, True, 1.5, "ü"]
+
+
+def test_results_of_every_type_come_back_with_their_type_however_they_nest(bench: Bench) -> None:
+    nested = {"list": RESULTS, "deep": {"$": [{"each": each} for each in RESULTS]}}
+    action = Retried(lambda ctx: ctx.step("s", lambda: nested))
+    twice(bench, action)
+    assert action.results == [nested, nested]
+    for result in action.results:
+        assert [type(each) for each in result["list"]] == [type(each) for each in RESULTS]
+
+
+def test_results_are_private_copies(bench: Bench) -> None:
+    kept: list[int] = [1]
+
+    def change(ctx: Any) -> list[int]:
+        given: list[int] = ctx.step("s", lambda: kept)
+        given.append(2)
+        return kept
+
+    action = Retried(change)
+    twice(bench, action)
+    assert action.results == [[1], [1]]
+
+
+@pytest.mark.parametrize("result", ["x" * 1024, "ü" * 512, [b"x" * 1000], {"a": ["b" * 100] * 12}], ids=["text", "UTF-8", "bytes", "nested"])
+def test_a_result_that_is_too_large_is_refused_and_nothing_is_written(bench: Bench, result: Any) -> None:
+    runtime = bench(text("Act"), actions={"Act": lambda ctx, parameter: ctx.step("s", lambda: result)}, max_value_bytes=1024)
+    process = runtime.create_instance("S")
+    with pytest.raises(ActionFailed) as caught:
+        runtime.execute_command(process.id, "go")
+    error = caught.value.__cause__
+    assert isinstance(error, ParameterError)
+    assert (error.code, error.step, error.limit) == ("too_large", "s", 1024)
+    assert "return a reference" in error.message
     assert journal(runtime, process.id) == []
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "x" * 201, None, 5])
 def test_a_bad_name_is_refused_before_the_function_runs(bench: Bench, name: Any) -> None:
-    runtime = bench(text("Act"), actions={"Act": lambda ctx, parameter: ctx.step(name, bench.said.append, "ran")})
+    runtime = bench(text("Act"), actions={"Act": lambda ctx, parameter: ctx.step(name, bench.said.append, "ran", effect="at_most_once")})
     with pytest.raises(ActionFailed) as caught:
         runtime.execute_command(runtime.create_instance("S").id, "go")
     assert isinstance(caught.value.__cause__, ParameterError)
@@ -159,6 +226,35 @@ def test_a_step_that_raises_has_no_row_and_runs_again(bench: Bench) -> None:
     results: list[str] = []
     twice(bench, lambda ctx, parameter: results.append(ctx.step("s", flaky)))
     assert (len(calls), results) == (2, ["done"])
+
+
+@pytest.mark.parametrize("again", ["retry: {attempts: 3, delay: 0}", "retry: {attempts: 3, delay: 60s}"], ids=["at once", "long waits"])
+def test_a_retry_knows_the_steps_of_the_attempts_before_it(bench: Bench, again: str) -> None:
+    calls: list[str] = []
+
+    def act(ctx: Any, parameter: str | None) -> None:
+        for number in range(ctx.attempt):
+            ctx.step("s", calls.append, f"{number}")
+        if ctx.attempt < 3:
+            raise OSError("no route")
+
+    runtime = bench(text(f"{{action: Act, {again}}}"), actions={"Act": act})
+    process = runtime.execute_command(runtime.create_instance("S").id, "go").process
+    for _ in range(2):
+        bench.clock.advance(200)
+    assert (calls, runtime.get_process(process.id).activity) == (["0", "1", "2"], "Next")
+
+
+def test_a_handler_that_repeats_knows_them_too(bench: Bench) -> None:
+    calls: list[int] = []
+
+    def act(ctx: Any, parameter: str | None) -> None:
+        ctx.step("s", calls.append, 1)
+        if ctx.attempt < 3:
+            raise OSError("no route")
+
+    runtime = bench(retried_text("Act", activity=", on_error: [{retry: 5}]"), actions={"Act": act})
+    assert (runtime.execute_command(runtime.create_instance("S").id, "go").process.activity, calls) == ("Next", [1])
 
 
 def test_the_same_action_twice_in_an_activity_has_its_own_steps(bench: Bench) -> None:
@@ -226,45 +322,3 @@ def test_async_steps_are_stored_and_awaited_on_every_attempt(bench: Bench) -> No
     twice(bench, act)
     assert calls == ["a", "b", "c", *map(str, range(5))]
     assert results == [["A", "B", "C", [*map(str, range(5))], 4]] * 2
-
-
-# ------------------------------------------------------------------ threads of an action
-
-
-def test_steps_from_several_threads_of_an_action_are_all_journaled(bench: Bench) -> None:
-    def act(ctx: Any, parameter: str | None) -> None:
-        threads = [threading.Thread(target=ctx.step, args=(f"s{number}", lambda: 1)) for number in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        raise ValueError
-
-    runtime = bench(text("Act"), actions={"Act": act})
-    process = runtime.create_instance("S")
-    with pytest.raises(ActionFailed):
-        runtime.execute_command(process.id, "go")
-    assert {step for _, _, step, _, _ in journal(runtime, process.id)} == {f"s{number}" for number in range(8)}
-
-
-def test_a_thread_that_an_action_left_behind_writes_nothing_more(bench: Bench) -> None:
-    go, outcome = threading.Event(), list[BaseException]()
-    left: list[threading.Thread] = []
-
-    def behind(ctx: Any) -> None:
-        assert go.wait(20)
-        try:
-            ctx.step("late", lambda: 1)
-        except Fenced as error:
-            outcome.append(error)
-
-    def act(ctx: Any, parameter: str | None) -> None:
-        left.append(threading.Thread(target=behind, args=(ctx,)))
-        left[0].start()
-
-    runtime = bench(text("Act"), actions={"Act": act})
-    process = runtime.execute_command(runtime.create_instance("S").id, "go").process
-    go.set()
-    left[0].join(20)
-    assert "has ended" in str(outcome[0])
-    assert runtime.get_process(process.id) == process

@@ -11,6 +11,7 @@ import pytest
 from orphanage import PAYING, SCHEME, START, Orphanage
 
 from workflow_runtime.core.process import ProcessStatus, Timer, TimerKind
+from workflow_runtime.engine.timers import TimerLoop
 
 IDLED, ERROR = ProcessStatus.IDLED, ProcessStatus.ERROR
 
@@ -73,6 +74,17 @@ def test_what_waits_for_a_scheme_that_cannot_be_read_becomes_error(tmp_path: Pat
         home.clock.advance(2 * 3600)
         assert [what_became(home, one) for one in bad] == [(ERROR.id, None, 0)] * 5
         assert home.status(good) is IDLED
+
+
+def test_one_that_was_broken_off_is_not_broken_off_again(tmp_path: Path) -> None:
+    """A poll may come to a row that it read before another ended that wait."""
+    with Orphanage(tmp_path) as home:
+        one = handed_back(home, TimerKind.RETRY)
+        run_sql(home, "UPDATE wf_process SET walk = '{' WHERE id = ?", str(one))
+        parts = home.runtime._parts
+        loop = TimerLoop(parts.engine, parts.executor, parts.workers, wait=True)
+        assert [loop._break_off(one, "cause") for _ in range(2)] == [True, False]
+        assert run_sql(home, "SELECT status FROM wf_history WHERE process_id = ?", str(one)) == [(ERROR.id,)]
 
 
 def test_a_process_that_cannot_be_read_and_is_in_anothers_hands_is_left_alone(tmp_path: Path) -> None:

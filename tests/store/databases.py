@@ -17,6 +17,8 @@ import shutil
 import tempfile
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -128,3 +130,18 @@ def mysql() -> Places:
     if not url:
         pytest.skip(f"set {MYSQL_URL} to a MariaDB or MySQL server, such as mysql+pymysql://root@127.0.0.1/test")
     return MysqlPlaces(sa.make_url(url))
+
+
+@contextmanager
+def shared() -> Iterator[Callable[[str], Places]]:
+    """``postgresql`` or ``mysql`` -> its places, made when first asked for."""
+    made: dict[str, Places] = {}
+
+    def places(kind: str) -> Places:
+        if kind not in made:
+            made[kind] = {"postgresql": postgres, "mysql": mysql}[kind]()
+        return made[kind]
+
+    yield places
+    for each in made.values():
+        each.close()

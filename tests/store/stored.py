@@ -15,8 +15,10 @@ from factories import claim, creation
 from hypothesis import HealthCheck, settings
 
 from workflow_runtime.core.process import Process
-from workflow_runtime.store import tables
+from workflow_runtime.store import sockets, tables
 from workflow_runtime.store.changes import Outcome
+from workflow_runtime.store.network import Networked
+from workflow_runtime.store.sessions import Session
 from workflow_runtime.store.writes import Store
 
 ONLY_SQLITE, ONLY_POSTGRES, ONLY_MYSQL = (pytest.mark.parametrize("database", [name], indirect=True) for name in ("sqlite", "postgresql", "mysql"))
@@ -117,3 +119,10 @@ def counting(store: Store) -> Iterator[Counted]:
     finally:
         with store.dialect.connected() as driver:
             driver.set_trace_callback(None)
+
+
+def break_off(store: Store, session: Session) -> None:
+    """Its connection is gone; it does not know yet."""
+    dialect = store.dialect
+    assert isinstance(dialect, Networked)
+    sockets.sever(dialect.socket(session._driver))

@@ -7,7 +7,9 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
+from workflow_runtime.core.attempts import Attempts
 from workflow_runtime.core.frozen import FrozenDict
+from workflow_runtime.core.keys import Key
 from workflow_runtime.core.process import CancelRequest, EntryKind, ErrorInfo, HistoryEntry, JournalEntry, Process, ProcessStatus, Trigger, TriggerKind, Walk
 from workflow_runtime.core.scheme_words import Classifier
 
@@ -50,10 +52,15 @@ WALKS = st.builds(
     temporary=PARAMETERS,
     step=COUNTS,
     tries=COUNTS,
+    in_doubt=st.booleans(),
+    attempts=st.lists(st.builds(Attempts, COUNTS, COUNTS, MOMENTS), max_size=2).map(tuple),
+    deadline=maybe(MOMENTS),
+    timeouts=COUNTS,
     automatic=COUNTS,
     due=maybe(MOMENTS),
     actor=maybe(ANY_TEXT),
     reason=maybe(ANY_TEXT),
+    key=maybe(st.builds(Key, ANY_TEXT, ANY_TEXT, KEYS)),
 )
 PROCESSES = st.builds(
     Process,
@@ -132,5 +139,6 @@ STEPS = st.builds(
     digest=KEYS,
     result=TEXT,
     changes=PARAMETERS,
+    intent=st.booleans(),
     at=MOMENTS,
 )

@@ -8,9 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from factories import NOW, arrival, claim, creation, deletion, entry, process, step, timer
+from factories import NOW, arrival, claim, creation, deletion, entry, process, step, timer, walk
 from stored import ONLY_MYSQL, put, put_running
 
+from workflow_runtime.core.keys import Answer, Key
 from workflow_runtime.core.process import CancelRequest, Change, ChangeKind
 from workflow_runtime.store.changes import Outcome
 from workflow_runtime.store.writes import Store
@@ -66,6 +67,24 @@ def _cancel(store: Store) -> Callable[[], Any]:
     return lambda: store.request_cancel(running.id, CancelRequest("alice", "wrong order"))
 
 
+def _keyed(store: Store) -> Callable[[], Any]:
+    rest, key = put(store, process()), Key("s", "k", "d")
+    return lambda: store.apply(claim(rest, opens=key))
+
+
+def _refused(store: Store) -> Callable[[], Any]:
+    return lambda: store.refuse(Key("s", "k", "d"), Answer())
+
+
+def _settled(store: Store) -> Callable[[], Any]:
+    key = Key("s", "k", "d")
+    claimed = claim(put(store, process()), opens=key)
+    assert claimed.after is not None
+    claimed = replace(claimed, after=replace(claimed.after, walk=walk(key=key)))
+    store.apply(claimed)
+    return lambda: store.apply(arrival(claimed.result))
+
+
 BRACKETS = 2  #: BEGIN and COMMIT
 
 
@@ -78,13 +97,16 @@ BRACKETS = 2  #: BEGIN and COMMIT
         (_journal, BRACKETS + 3),  # five rows are one INSERT
         (_creation, BRACKETS + 4),  # SELECT of an earlier life, process, timers, history
         (_deletion, BRACKETS + 2),  # SELECT FOR UPDATE, DELETE
+        (_keyed, BRACKETS + 3),  # and INSERT of the key
+        (_settled, BRACKETS + 5),  # and UPDATE of the key
+        (_refused, 1),
         (_load, 1),
         (_cancel, 1),
         (lambda store: lambda: store.beat("me", lease=timedelta(seconds=5)), 1),
         (lambda store: lambda: store.due(NOW, 10), 1),
         (lambda store: lambda: store.orphans(me="me"), 1),
     ],
-    ids=["claim", "lost", "arrival", "journal", "creation", "deletion", "load", "cancel", "beat", "due", "orphans"],
+    ids=["claim", "lost", "arrival", "journal", "creation", "deletion", "keyed", "settled", "refused", "load", "cancel", "beat", "due", "orphans"],
 )
 def test_a_change_is_one_transaction_of_so_many_statements(store: Store, prepare: Callable[[Store], Callable[[], Any]], statements: int) -> None:
     act = prepare(store)

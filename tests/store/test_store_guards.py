@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -166,6 +167,21 @@ def test_a_creation_that_has_landed_and_moved_on_is_known_by_its_walk(store: Sto
     store.apply(change)
     store.apply(Change(kind=ChangeKind.ADOPT, before=change.result, after=replace(change.result, owner="me", token=change.result.token + 1)))
     assert store.apply(change).outcome is Outcome.APPLIED
+
+
+@pytest.mark.parametrize("gone", [lambda store: store.declare_dead("zombie", beat=0), lambda store: store.retire("zombie")], ids=["dead", "forgotten"])
+def test_what_a_zombie_creates_is_an_orphan_at_once_and_not_its_own_when_taken_over(store: Store, gone: Callable[[Store], object]) -> None:
+    """A creation has no guard."""
+    store.register(server("zombie"))
+    gone(store)
+    born = creation(process(walk=walk(), status=ProcessStatus.RUNNING, owner="zombie"))
+    assert store.apply(born, me="zombie").outcome is Outcome.APPLIED
+    assert store.orphans(me="me") == [born.result]
+    adopted = Change(kind=ChangeKind.ADOPT, before=born.result, after=replace(born.result, owner="me", token=born.result.token + 1))
+    assert store.apply(adopted).outcome is Outcome.APPLIED
+    assert store.apply(arrival(born.result), me="zombie").outcome is Outcome.LOST
+    assert store.apply(born, me="zombie").outcome is Outcome.APPLIED, "sent again it has landed, and changes nothing"
+    assert loaded(store, born.result) == adopted.result
 
 
 def test_another_process_with_the_same_id_is_refused(store: Store) -> None:

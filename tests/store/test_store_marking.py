@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from factories import NOW, entry, process, retry
-from stored import ONLY_SQLITE, damage, put_running, rows_of
+from stored import ON_SERVERS, ONLY_SQLITE, damage, put_running, rows_of
 
 from workflow_runtime.core.process import EntryKind, ErrorInfo, Process, ProcessStatus, Trigger, TriggerKind
 from workflow_runtime.store import tables
@@ -44,6 +44,18 @@ def test_history_tells_of_it_and_goes_on_behind(store: Store, reader: Reader) ->
     assert (last.from_activity, last.to_activity, last.from_state, last.to_state) == ("A", "A", "Open", "Open")
     assert (last.trigger, last.server, last.error) == (Trigger(TriggerKind.RECOVERY, "default"), "me", ERROR)
     assert stored(store, bad, "last_seq") == 3
+
+
+@ON_SERVERS
+def test_a_row_that_somebody_has_locked_is_left_for_later(store: Store, database: str) -> None:
+    """Else one such row would hold up the pass, and with it all that others have left."""
+    bad = told_twice(store)
+    damage(store, bad.id, walk="{")
+    engine = sa.create_engine(database, poolclass=sa.NullPool)
+    with engine.begin() as stranger:
+        stranger.execute(sa.select(tables.process.c.id).where(tables.process.c.id == str(bad.id)).with_for_update())
+        assert not mark(store)
+    assert mark(store)
 
 
 @ONLY_SQLITE  # others have no such values in such columns

@@ -73,7 +73,7 @@ def test_history(store: Store, reader: Reader) -> None:
 
 def test_journal(store: Store) -> None:
     @examples(store, 60)
-    @given(written=st.lists(STEPS, unique_by=lambda row: (row.activity, row.index, row.step, row.occurrence), max_size=3))
+    @given(written=st.lists(STEPS, unique_by=lambda row: (row.activity, row.index, row.step, row.occurrence, row.intent), max_size=3))
     def comes_back(written: list[JournalEntry]) -> None:
         subject = put(store, process(), journal=tuple(written))
         assert list(store.journal(subject.id, "w")) == written
@@ -100,5 +100,5 @@ def test_every_field_has_its_column() -> None:
     """A field that is added to a type and forgotten here would be lost without an error."""
     assert {field.name for field in fields(Process)} - {"scheme"} == set(rows.PROCESS_COLUMNS)
     assert {field.name for field in fields(HistoryEntry)} - {"trigger"} | {"trigger_kind", "trigger_name"} == set(history.c.keys())
-    assert {field.name for field in fields(JournalEntry)} - {"index"} | {"action_index", "id", "process_id"} == set(journal.c.keys())
+    assert {field.name for field in fields(JournalEntry)} - {"index", "intent"} | {"action_index", "id", "process_id"} == set(journal.c.keys())
     assert set(records.SERVER_COLUMNS) == set(server.c.keys())

@@ -81,8 +81,8 @@ def test_a_newer_schema_is_refused_and_left_as_it_is(open_store: OpenStore) -> N
 
 
 def test_a_schema_that_is_behind_asks_for_the_upgrade() -> None:
-    with pytest.raises(StoreUnavailable, match="has schema revision 0001, this version needs 0002; run wfr db upgrade"):
-        migrating.check("0001", "the database", known=("0001", "0002"))
+    with pytest.raises(StoreUnavailable, match="has schema revision 0001, this version needs 0003; run wfr db upgrade"):
+        migrating.check("0001", "the database", known=("0001", "0002", "0003"))
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)

@@ -6,17 +6,25 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 from factories import NOW, decision, process, recovery, server
 from stored import put_running
 
 from workflow_runtime.core.process import Change, ChangeKind, ProcessStatus
+from workflow_runtime.core.restoring import Death
 from workflow_runtime.core.scheme_words import SchemeKey
 from workflow_runtime.errors import StoreError
+from workflow_runtime.store import tables
 from workflow_runtime.store.reads import Reader
+from workflow_runtime.store.rows import micros
 from workflow_runtime.store.writes import Store
 from workflow_runtime.testing.clock import FakeClock
 
 LEASE = timedelta(seconds=5)
+
+
+def living(store: Store) -> set[str]:
+    return {row.id for row in store.servers() if row.dead_at is None}
 
 
 def test_a_beat_counts_and_prolongs_the_lease(store: Store, clock: FakeClock) -> None:
@@ -31,7 +39,7 @@ def test_the_dead_do_not_beat_and_death_is_declared_once(store: Store, clock: Fa
     assert [store.declare_dead("me", beat=beat) for beat in (0, 1, 1)] == [False, True, False]
     assert not store.beat("me", lease=LEASE)
     assert store.servers()[0].dead_at == NOW + timedelta(seconds=1)
-    assert store.live_server_ids() == frozenset()
+    assert living(store) == set()
 
 
 def test_a_retired_server_does_not_beat_either(store: Store) -> None:
@@ -39,7 +47,7 @@ def test_a_retired_server_does_not_beat_either(store: Store) -> None:
     store.retire("me")
     assert not store.beat("me", lease=LEASE)
     assert not store.declare_dead("me", beat=0)
-    assert store.live_server_ids() == {"other"}
+    assert living(store) == {"other"}
 
 
 def test_the_dead_are_forgotten_after_a_while_unless_they_own_something(store: Store, clock: FakeClock) -> None:
@@ -56,10 +64,9 @@ def test_the_dead_are_forgotten_after_a_while_unless_they_own_something(store: S
     assert {row.id for row in store.servers()} == {"me", "owner", "lives", "died later"}
 
 
-def test_draining_and_the_session_lock_are_shown(store: Store) -> None:
+def test_draining_is_shown(store: Store) -> None:
     store.drain("me")
-    store.note_lock("me", held=False)
-    assert (store.servers()[0].draining, store.servers()[0].lock_ok) == (True, False)
+    assert store.servers()[0].draining
 
 
 def test_an_incarnation_is_registered_once(store: Store) -> None:
@@ -68,12 +75,20 @@ def test_an_incarnation_is_registered_once(store: Store) -> None:
 
 
 def test_a_recovery_is_opened_then_completed(store: Store, reader: Reader) -> None:
-    report = recovery("r1", owned=3, dead_servers={"gone": NOW}, noticed_at=NOW)
+    death = Death(server="gone", name="eu-1", host="h", pid=7, last_beat_at=NOW, declared_at=NOW, evidence="lock", declared_by="me")
+    report = recovery("r1", owned=3, deaths=(death,), noticed_at=NOW)
     store.open_recovery(report)
     assert list(reader.recoveries()) == [report]
     done = replace(report, decided=2, skipped=1, by_decision={"default": 2}, adopted_at=NOW, first_progress_at=NOW, ended_at=NOW)
     store.update_recovery(done)
     assert list(reader.recoveries()) == [done]
+
+
+def test_of_a_recovery_of_an_older_release_the_last_beats_are_known(store: Store, reader: Reader) -> None:
+    store.open_recovery(recovery("r1"))
+    with store.dialect.write() as transaction:
+        transaction.run(sa.update(tables.recovery).values(dead_servers=sa.bindparam("old")), {"old": f'{{"gone": {micros(NOW)}}}'})
+    assert dict(reader.recoveries()[0].dead_servers) == {"gone": NOW}
 
 
 def test_decisions_stand_with_their_recovery_and_with_their_process(store: Store, reader: Reader) -> None:

@@ -135,7 +135,7 @@ def test_one_step_is_journaled_once(store: Store, differs: dict[str, Any]) -> No
     assert everything(store) == before
 
 
-@pytest.mark.parametrize("differs", [{"walk_id": "v"}, {"activity": "C"}, {"index": 1}, {"step": "s"}, {"occurrence": 1}])
+@pytest.mark.parametrize("differs", [{"walk_id": "v"}, {"activity": "C"}, {"index": 1}, {"step": "s"}, {"occurrence": 1}, {"intent": True}])
 def test_steps_that_differ_in_any_part_of_the_key_are_others(store: Store, differs: dict[str, Any]) -> None:
     running = put_running(store, process())
     both = (step("w"), replace(step("w"), **differs))
