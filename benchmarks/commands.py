@@ -1,4 +1,4 @@
-"""P1, P2, P3: what a command costs, beside the same commits by hand.
+"""P1, P2, P3: what a command costs, beside the same commits by hand and beside other engines.
 
 P2 and P3 create a process and give it one command that leads to the end: with five actions that is seven commits
 (creation, claim, five outcomes of which the last goes with the arrival), with five automatic transitions two.
@@ -11,13 +11,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from functools import partial
 
-from benchmarks.floor import Hand
-from benchmarks.measuring import Figure, Row, Verdict, interleaved, per_call, per_call_of_threads, ratio
+from benchmarks.floor import Hand, Kind
+from benchmarks.measuring import Figure, Row, Sample, Verdict, interleaved, per_call, per_call_of_threads, ratio
+from benchmarks.peers import PEERS, Running
 from benchmarks.workshop import Workshop
 from workflow_runtime import WorkflowRuntime
 
 THREADS = 8
-MOST_P1, MOST_P2, MOST_P3 = 2.2, 2.0, 0.5  #: times the floor, on SQLite
+MOST_P1 = {Kind.SQLITE: 2.2, Kind.POSTGRESQL: 2.0}  #: times the floor
+MOST_P2, MOST_P3 = 2.0, 0.5
+LEAST_P2 = {"DBOS": 5.0}  #: so many times as fast as it; other engines are reported
 US = "µs"
 
 
@@ -34,21 +37,33 @@ def p1(shop: Workshop) -> Iterator[Row]:
         }
         found = interleaved(rivals, shop.sizes.rounds, shop.say)
         busy = _busy(commands[0], by_hand[0], shop.sizes.calls)
-    yield _row("P1", "one command, one action-free transition", found["subject"], found["floor"], most=MOST_P1, busy=busy)
+    yield _row("P1", "one command, one action-free transition", found["subject"], found["floor"], most=MOST_P1[shop.floor.kind], busy=busy)
     yield _row(f"P1 x{THREADS}", f"the same in {THREADS} threads", found["subject of all"], found["floor of all"])
 
 
 def p2(shop: Workshop) -> Iterator[Row]:
     """A workflow of five actions, each journaled."""
-    yield _workflow(shop, "P2", "create, then five journaled actions", "act", MOST_P2)
+    with ExitStack() as stack:
+        running = {name: stack.enter_context(closing(peer)) for name, peer in _peers(shop)}
+        yield from _workflow(shop, "P2", "create, then five journaled actions", "act", MOST_P2, running)
+    for name, peer in PEERS.items():
+        if absence := peer.absence(shop.floor.kind):
+            yield Row(code=f"P2 {name}", measure=f"the same beside {name}", target=_target(name), verdict=Verdict.SKIPPED, notes={"reason": absence})
 
 
 def p3(shop: Workshop) -> Iterator[Row]:
     """A workflow of five automatic transitions without actions."""
-    yield _workflow(shop, "P3", "create, then five automatic transitions", "chain", MOST_P3)
+    yield from _workflow(shop, "P3", "create, then five automatic transitions", "chain", MOST_P3, {})
 
 
-def _workflow(shop: Workshop, code: str, measure: str, command: str, most: float) -> Row:
+def _peers(shop: Workshop) -> Iterator[tuple[str, Running]]:
+    for name, peer in PEERS.items():
+        if not peer.absence(shop.floor.kind):
+            shop.say(f"starting {name}")
+            yield name, Running(name, *shop.floor.place(f"peer_{name}".lower()))
+
+
+def _workflow(shop: Workshop, code: str, measure: str, command: str, most: float, peers: Mapping[str, Running]) -> Iterator[Row]:
     calls = shop.sizes.calls // 6 + 1
     with shop.runtime(f"workflow_{command}") as runtime, ExitStack() as hands:
         hand = hands.enter_context(closing(shop.floor.hand()))
@@ -58,9 +73,32 @@ def _workflow(shop: Workshop, code: str, measure: str, command: str, most: float
             assert runtime.execute_command(process.id, command).process.activity == "End"
 
         by_hand = partial(_seven, hand)
-        found = interleaved({"floor": per_call(by_hand, calls), "subject": per_call(through, calls)}, shop.sizes.rounds, shop.say)
+        few = shop.sizes.calls // 50 + 1  # others take their time
+        others: dict[str, Sample] = {name: partial(peer.per_workflow, few) for name, peer in peers.items()}
+        found = interleaved({"floor": per_call(by_hand, calls), "subject": per_call(through, calls), **others}, shop.sizes.rounds, shop.say)
         busy = _busy(through, by_hand, calls)
-    return _row(code, measure, found["subject"], found["floor"], most=most, busy=busy)
+    yield _row(code, measure, found["subject"], found["floor"], most=most, busy=busy)
+    for name, peer in peers.items():
+        yield _beside(name, peer.title, found["subject"], found[name])
+
+
+def _beside(name: str, title: str, subject: tuple[float, ...], other: tuple[float, ...]) -> Row:
+    """How many times as fast the runtime is as another engine, in the same rounds."""
+    times, least = ratio(other, subject), LEAST_P2.get(name)
+    return Row(
+        code=f"P2 {name}",
+        measure=f"the same beside {title}",
+        target=_target(name),
+        verdict=Verdict.of(times.median >= least) if least else Verdict.REPORTED,
+        subject=Figure(values=subject, unit=US),
+        floor=Figure(values=other, unit=US),
+        ratio=times,
+        notes={"floor": name, "ratio": "how many times as fast", "per second of the other": round(1e6 / Figure(values=other, unit=US).median)},
+    )
+
+
+def _target(name: str) -> str:
+    return f"at least {LEAST_P2[name]:g} x as fast" if name in LEAST_P2 else "reported"
 
 
 def _going(runtime: WorkflowRuntime) -> Callable[[], object]:

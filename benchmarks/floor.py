@@ -6,11 +6,19 @@ Another database is one more module with these two classes, and a line in ``floo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 
 Values = Mapping[str, Any]
+
+
+class Kind(StrEnum):
+    """What differs in targets."""
+
+    SQLITE = "sqlite"
+    POSTGRESQL = "postgresql"
 
 
 class Hand(Protocol):
@@ -31,13 +39,18 @@ class Hand(Protocol):
 class Floor(Protocol):
     """One kind of database, with the durability that the runtime has by default."""
 
-    name: str
+    kind: Kind
+    name: str  #: with its version and durability
+    server: str  #: URL of the place in which all of this lies
 
     def url(self, name: str) -> str:
         """Of a database for the runtime; a new name is an empty one."""
 
     def copy(self, name: str, new: str) -> str:
         """The URL of a copy of a database that nobody has open."""
+
+    def place(self, name: str) -> tuple[str, str]:
+        """Of an empty database for another engine: its URL, and the name of its schema ('' where there are none)."""
 
     def hand(self) -> Hand: ...
 

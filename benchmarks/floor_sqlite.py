@@ -12,7 +12,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
-from benchmarks.floor import Values
+from benchmarks.floor import Kind, Values
 
 _BUSY_SECONDS = 30.0
 
@@ -71,8 +71,11 @@ class SqliteHand:
 
 
 class SqliteFloor:
+    kind = Kind.SQLITE
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.server = f"sqlite:///{folder}"
         self.name = f"SQLite {sqlite3.sqlite_version}, WAL, synchronous=FULL"
         self._by_hand = folder / "by_hand.db"
         driver = _connected(self._by_hand)
@@ -87,6 +90,9 @@ class SqliteFloor:
         for left in (f"{new}.db-wal", f"{new}.db-shm"):
             (self._folder / left).unlink(missing_ok=True)
         return self.url(new)
+
+    def place(self, name: str) -> tuple[str, str]:
+        return self.url(name), ""
 
     def hand(self) -> SqliteHand:
         return SqliteHand(self._by_hand)

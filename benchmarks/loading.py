@@ -19,7 +19,7 @@ def p10(shop: Workshop) -> Iterator[Row]:
     kept = {"text": text, "same": True}
 
     def first() -> float:
-        kept["text"] = f"{text}# {next(texts)}\n"  # other bytes, so that nobody has read it
+        kept["text"] = f"{text}# {shop.floor.kind} {next(texts)}\n"  # other bytes, so that nobody has read it
         return seconds(lambda: list(load(str(kept["text"])))) * 1e3
 
     def second() -> float:

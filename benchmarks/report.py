@@ -14,9 +14,9 @@ from rich.table import Table
 from benchmarks.measuring import Figure, Row, Verdict
 from workflow_runtime import __version__
 
-FORMAT = 1  #: of the JSON; raised when a key goes or changes its meaning
+FORMAT = 2  #: of the JSON; raised when a key goes or changes its meaning
 
-_STYLES = {Verdict.MET: "green", Verdict.MISSED: "red", Verdict.REPORTED: "", Verdict.TESTED: "dim", Verdict.NOT_YET: "dim"}
+_STYLES = {Verdict.MET: "green", Verdict.MISSED: "red", Verdict.REPORTED: "", Verdict.TESTED: "dim", Verdict.SKIPPED: "dim"}
 
 
 def table(rows: Sequence[Row], database: str) -> Table:
@@ -47,24 +47,26 @@ def _noted(row: Row) -> str:
     return "\n".join(f"{name}: {_number(note) if isinstance(note, float) else note}" for name, note in (row.notes or {}).items())
 
 
-def as_json(rows: Sequence[Row], *, database: str, run: Mapping[str, Any]) -> str:
+def as_json(found: Mapping[str, Sequence[Row]], *, run: Mapping[str, Any]) -> str:
+    """``found``: the rows by the name of their database."""
     return json.dumps(
         {
             "format": FORMAT,
             "version": __version__,
-            "database": database,
+            "databases": list(found),
             "machine": {"python": platform.python_version(), "system": sys.platform, "cpus": os.cpu_count()},
             "run": dict(run),
-            "rows": [_plain(row) for row in rows],
+            "rows": [_plain(row, database) for database, rows in found.items() for row in rows],
         },
         indent=2,
         ensure_ascii=False,
     )
 
 
-def _plain(row: Row) -> dict[str, Any]:
+def _plain(row: Row, database: str) -> dict[str, Any]:
     figures = {"subject": row.subject, "floor": row.floor, "ratio": row.ratio}
     return {
+        "database": database,
         "code": row.code,
         "measure": row.measure,
         **{name: None if figure is None else _figure(figure) for name, figure in figures.items()},

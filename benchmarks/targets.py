@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from benchmarks import bells, commands, loading, recovery, starting
+from benchmarks import bells, commands, loading, recovery, starting, taking
 from benchmarks.measuring import Row, Verdict
 from benchmarks.workshop import Workshop
 
@@ -13,12 +13,7 @@ Measure = Callable[[Workshop], Iterator[Row]]
 
 def p4(shop: Workshop) -> Iterator[Row]:
     """Commits and statements: a number, not a time, so a test asserts it."""
-    yield Row(code="P4", measure="commits and statements per command", target="tests/engine/test_commits.py", verdict=Verdict.TESTED)
-
-
-def p9(shop: Workshop) -> Iterator[Row]:
-    """Takeover needs two servers."""
-    yield Row(code="P9", measure="takeover after kill -9, two servers", target="p50 0.7 s, p99 1.5 s on PostgreSQL", verdict=Verdict.NOT_YET)
+    yield Row(code="P4", measure="commits and statements per command", target="tests/engine/test_costs.py", verdict=Verdict.TESTED)
 
 
 MEASURES: Mapping[str, Measure] = {
@@ -30,6 +25,6 @@ MEASURES: Mapping[str, Measure] = {
     "P6": starting.p6,
     "P7": bells.p7,
     "P8": bells.p8,
-    "P9": p9,
+    "P9": taking.p9,
     "P10": loading.p10,
 }

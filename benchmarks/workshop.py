@@ -65,17 +65,46 @@ class Sizes:
     stuck: int
     idle: int
     overdue: int
+    window: int  #: seconds at most that overdue timers are watched
     due_per_second: int
     due_seconds: int
     activities: int
+    kills: int  #: of one of two servers
+    flight: int  #: processes under way at each
 
     def scaled(self, factor: float) -> Sizes:
         smaller = {name: max(2, round(getattr(self, name) * factor)) for name in ("calls", "stuck", "idle", "overdue", "due_per_second", "activities")}
         return replace(self, **smaller)
 
 
-QUICK = Sizes(rounds=9, passes=2, calls=30, stuck=10_000, idle=50_000, overdue=1_000, due_per_second=1_000, due_seconds=1, activities=200)
-WHOLE = Sizes(rounds=31, passes=1, calls=100, stuck=100_000, idle=1_000_000, overdue=10_000, due_per_second=1_000, due_seconds=5, activities=200)
+QUICK = Sizes(
+    rounds=5,
+    passes=1,
+    calls=20,
+    stuck=2_000,
+    idle=20_000,
+    overdue=1_000,
+    window=2,
+    due_per_second=1_000,
+    due_seconds=1,
+    activities=50,
+    kills=1,
+    flight=10,
+)
+WHOLE = Sizes(
+    rounds=31,
+    passes=1,
+    calls=100,
+    stuck=100_000,
+    idle=1_000_000,
+    overdue=100_000,
+    window=20,
+    due_per_second=1_000,
+    due_seconds=5,
+    activities=200,
+    kills=10,
+    flight=40,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
