@@ -36,6 +36,13 @@ def slow(session: nox.Session) -> None:
 
 
 @nox.session
+def planted(session: nox.Session) -> None:
+    """Plants each bug of the list in a copy: the tests that are named for it must catch it."""
+    session.install("-q", "-e", ".[dev]")
+    session.run("python", "tests/planted/run.py", *session.posargs)
+
+
+@nox.session
 def demo20(session: nox.Session) -> None:
     """The demo, twenty times; each must end with the same line."""
     session.install("-q", "-e", ".")
