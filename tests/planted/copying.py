@@ -17,7 +17,7 @@ from typing import NamedTuple
 from planted_bugs import PlantedBug
 
 ROOT = Path(__file__).parent.parent.parent
-COPIED = ("workflow_runtime", "plugins", "schemes", "tests", "setup.cfg", "pyproject.toml")
+COPIED = ("workflow_runtime", "plugins", "schemes", "tests", "docs", "setup.cfg", "pyproject.toml")  # tests read the documentation too
 INSIDE = ("plugins", "schemes")  #: folders that an installed package has inside; see setup.cfg
 WHERE = "import workflow_runtime, workflow_runtime.plugins as p; print(workflow_runtime.__file__, *p.__path__)"
 
