@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from test_failures import Listener, Trouble
 
 from workflow_runtime import ActionTimedOut, ErrorDecision, Process, ProcessStatus
 from workflow_runtime.core.process import Change, ChangeKind
+from workflow_runtime.engine.deadlines import Call
 from workflow_runtime.errors import ActionFailed, Fenced
 from workflow_runtime.store.changes import Applied
 from workflow_runtime.store.writes import Store
@@ -329,14 +331,22 @@ def test_finished_steps_are_not_repeated(bench: Bench) -> None:
 # ------------------------------------------------------------------ races
 
 
-def test_what_has_ended_counts_however_late_it_was(bench: Bench) -> None:
-    """The deadline has passed, and nobody has given it up yet."""
+def test_what_has_ended_counts_however_late_it_was(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline has passed, and nobody has given it up yet: who waits has looked at the clock before it moved."""
+    waits, wait = threading.Event(), Call.wait
+
+    def waiting(call: Call[Any], seconds: float | None) -> None:
+        waits.set()
+        wait(call, seconds)
+
+    monkeypatch.setattr(Call, "wait", waiting)
     hanging = Hanging(at_last=lambda ctx: ctx.parameters.update(Done=True))
     runtime = bench(text(), actions={"Call": hanging})
     process = runtime.create_instance("S")
     with behind(hanging) as call:
         future = call(runtime.execute_command, process.id, "go")
         hanging.has_begun()
+        assert waits.wait(PATIENCE)
         passed(bench, 31)
         hanging.let_go()
         done = future.result(PATIENCE).process

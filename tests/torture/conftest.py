@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,9 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1] / "store"))
 
 import databases
+from beginning import Begin
 from programs import Nursery
 from supervisor import Supervisor
-
-Begin = Callable[..., Supervisor]
 
 
 @pytest.fixture(scope="session")
@@ -37,15 +36,11 @@ def places() -> Iterator[dict[str, databases.Places]]:
 
 @pytest.fixture
 def place(request: pytest.FixtureRequest, places: dict[str, databases.Places]) -> databases.Places:
-    """On PostgreSQL, unless a test says where; see ``EVERYWHERE``."""
+    """On PostgreSQL, unless a test says where; see beginning.py."""
     name = getattr(request, "param", "postgresql")
     if name not in places:
         places[name] = databases.postgres() if name == "postgresql" else databases.mysql()
     return places[name]
-
-
-#: for tests that run on each kind of database
-EVERYWHERE = pytest.mark.parametrize("place", ["postgresql", "mysql"], indirect=True)
 
 
 @pytest.fixture

@@ -160,6 +160,11 @@ class Server:
         self.stopped = False
         self._signal(signal.SIGCONT, "woken")
 
+    @property
+    def unanswered(self) -> int:
+        """How many requests it has not answered yet."""
+        return len(self._pending)
+
     def terminate(self) -> int:
         """SIGTERM; its exit code."""
         self._signal(signal.SIGTERM, "terminated")
@@ -169,8 +174,7 @@ class Server:
         return code
 
     def _signal(self, number: int, event: str) -> None:
-        in_flight = len(self._pending)
-        self._events.note(event, server=self.name, pid=self.pid, requests=in_flight)
+        self._events.note(event, server=self.name, pid=self.pid, requests=self.unanswered)
         with suppress(ProcessLookupError):
             os.kill(self.pid, number)
 

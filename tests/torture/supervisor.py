@@ -190,12 +190,13 @@ class Supervisor:
     def settle(self, finish: Callable[[], object] = lambda: None, seconds: float = 2 * PATIENCE) -> Run:
         """Waits until nothing moves any more, has all servers leave in order, and returns the evidence.
 
-        ``finish`` is called again and again meanwhile; it may give the last commands.
+        ``finish`` is called again and again meanwhile; it may give the last commands. What is asked for and not answered may
+        still move a process that stands at its end.
         """
 
         deadline, pause = time.monotonic() + seconds, threading.Event()
         finish()
-        while self.rows(_MOVING):
+        while any(server.unanswered for server in self.serving()) or self.rows(_MOVING):
             assert time.monotonic() < deadline, self._unrest(seconds)
             pause.wait(LOOK)  # to look more often would take the time of those who are looked at
             finish()

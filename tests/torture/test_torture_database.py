@@ -6,8 +6,8 @@ import random
 from collections.abc import Iterator
 
 import pytest
+from beginning import Begin
 from clients import Clients
-from conftest import Begin
 from counts import Counts, count
 from invariants import check
 from own_postgres import RestartingPostgres

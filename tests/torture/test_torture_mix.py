@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Begin
+from beginning import Begin
 from mix import torture, write_report
 
 

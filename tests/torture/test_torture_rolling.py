@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 
 import pytest
+from beginning import EVERYWHERE, Begin
 from clients import Clients
-from conftest import EVERYWHERE, Begin
 from counts import Counts, count
 from invariants import check
 from waiting import until

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import EVERYWHERE, Begin
+from beginning import EVERYWHERE, Begin
 from counts import Counts, count, late_writes, takeovers
 from held import closing, held_in_flight
 from invariants import check
