@@ -1,4 +1,4 @@
-"""``evolve`` is ``dataclasses.replace`` for processes."""
+"""``evolve`` is ``dataclasses.replace`` for what the rules copy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workflow_runtime.core.process import Process, evolve
+from workflow_runtime.core.evolving import evolve
+from workflow_runtime.core.process import HistoryEntry, Process, Timer, Walk
 
 NAMES = [field.name for field in fields(Process)]
 VALUES: st.SearchStrategy[Any] = st.none() | st.text(max_size=3)  #: neither of the two looks at types
@@ -50,5 +51,6 @@ def test_a_name_that_is_no_field_is_refused(name: str) -> None:
         evolve(Process(**any_values), **{name: "x"})
 
 
-def test_it_leaves_nothing_to_be_done_at_birth() -> None:
-    assert not hasattr(Process, "__post_init__"), "evolve does not call it"
+@pytest.mark.parametrize("kind", [Process, Walk, HistoryEntry, Timer])
+def test_it_leaves_nothing_to_be_done_at_birth(kind: type) -> None:
+    assert not hasattr(kind, "__post_init__"), "evolve does not call it"

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from workflow_runtime import errors
 from workflow_runtime.core import keys, rules, settling
+from workflow_runtime.core.evolving import evolve
 from workflow_runtime.core.frozen import FrozenDict
 from workflow_runtime.core.keys import Answer, Key
-from workflow_runtime.core.process import Change, ChangeKind, EntryKind, Process, ProcessStatus, Trigger, TriggerKind, evolve
+from workflow_runtime.core.process import Change, ChangeKind, EntryKind, Process, ProcessStatus, Trigger, TriggerKind
 from workflow_runtime.errors import ActionFailed, CommandNotAllowed, CommandNotFound, ParameterError, ProcessBusy, StaleRevision, WorkflowError
 
 ID = uuid4()

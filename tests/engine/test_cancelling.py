@@ -10,6 +10,7 @@ import pytest
 from bench import WHO, Bench, engine_of, last, path_of, told
 
 from workflow_runtime import Process, ProcessStatus, WorkflowRuntime
+from workflow_runtime.core.evolving import evolve
 from workflow_runtime.core.process import Change, ChangeKind
 from workflow_runtime.errors import ActionFailed, StateNotFound, StatusNotAllowed
 from workflow_runtime.store.changes import Applied
@@ -114,7 +115,7 @@ def test_a_request_that_comes_after_rest_is_an_ordinary_cancel(bench: Bench, mon
         found = load(process_id)
         if found is not None and not missed:
             missed.append(True)
-            return Process(**{**{name: getattr(found, name) for name in found.__slots__}, "owner": engine.me, "status": ProcessStatus.RUNNING})
+            return evolve(found, owner=engine.me, status=ProcessStatus.RUNNING)
         return found
 
     monkeypatch.setattr(engine.store, "load", as_it_was)

@@ -42,6 +42,7 @@ def row_of(home: Orphanage, column: str, one: Any) -> Any:
         ("deaths", "many"),
         ("root_id", "x"),
         ("updated_at", "then"),
+        ("created_at", "then"),
     ],
 )
 @pytest.mark.parametrize("asked", [False, True])

@@ -136,7 +136,7 @@ def test_what_was_written_before_the_connection_was_lost_is_told(tmp_path: Path,
     home = Orphanage(tmp_path)
     home.runtime.with_plugin(listener)
     with home:
-        ids = [home.orphan(SENDING, updated_at=START.replace(hour=hour)) for hour in (1, 2)]
+        ids = [home.orphan(SENDING, created_at=START.replace(hour=hour)) for hour in (1, 2)]
         listener.hear = lambda process: heard.append(process.id)
         points = CrashPoints(CrashPoint(name="verdict.before", nth=2, action=CrashAction.LOSE))
         home.runtime._parts.engine.store = _losing(home, points)

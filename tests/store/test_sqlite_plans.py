@@ -83,7 +83,7 @@ def test_the_first_page_and_the_numbers_are_read_from_an_index(filled: Store) ->
 
 def test_orphans_are_read_from_the_index_of_running_processes(filled: Store) -> None:
     ((_, plan),) = _plans(filled, lambda: filled.orphans(me="me"))
-    assert any("wf_process_running" in line for line in plan)
+    assert any("wf_process_status" in line for line in plan)
 
 
 def test_a_scan_would_be_seen(filled: Store) -> None:

@@ -14,9 +14,10 @@ from factories import arrival, claim, creation, deletion, entry, process, server
 from postgres_looking import wire
 from stored import ONLY_POSTGRES, ONLY_SQLITE, Counted, counting, damage, everything, put
 
+from workflow_runtime.core.evolving import evolve
 from workflow_runtime.core.keys import Answer, Key
 from workflow_runtime.core.keys import Row as KeyRow
-from workflow_runtime.core.process import Change, ErrorInfo, Process, ProcessStatus, evolve
+from workflow_runtime.core.process import Change, ErrorInfo, Process, ProcessStatus
 from workflow_runtime.errors import ProcessAlreadyExists, RowUnreadable, StoreUnavailable
 from workflow_runtime.store import rows, tables
 from workflow_runtime.store.changes import Outcome

@@ -42,6 +42,7 @@ OF_ANY_TYPE: list[tuple[str, Any]] = [
     *((column, NO_UTF8) for column in (*JSON_COLUMNS, "activity", "state")),
     ("status", "Idled"),
     ("updated_at", "yesterday"),
+    ("created_at", "yesterday"),
     ("revision", 1.5),
     ("token", "x"),
     ("activity", b"A"),

@@ -64,10 +64,10 @@ def test_when_nobody_lives_every_owner_is_gone(store: Store) -> None:
     assert store.orphans(me=None, nobody_lives=True) == [theirs]
 
 
-def test_orphans_come_longest_untouched_first_and_page_by_page(store: Store) -> None:
+def test_orphans_come_oldest_first_and_page_by_page(store: Store) -> None:
     moments = [3, 1, 2, 1, 1]
-    subjects = [put(store, process(status=S.RUNNING, owner="gone", updated_at=NOW + timedelta(seconds=s))) for s in moments]
-    expected = sorted(subjects, key=lambda subject: (subject.updated_at, str(subject.id)))
+    subjects = [put(store, process(status=S.RUNNING, owner="gone", created_at=NOW + timedelta(seconds=s))) for s in moments]
+    expected = sorted(subjects, key=lambda subject: (subject.created_at, str(subject.id)))
     found: list[Process | UnreadableRow] = []
     cursor: tuple[int, str] | None = None
     while page := store.orphans(me="me", after=cursor, limit=2):

@@ -16,9 +16,10 @@ from factories import claim, deletion, process, server, walk
 from stored import put, rows_of
 from transferred import exported, imported, rewritten, schemes
 
+from workflow_runtime.core.evolving import evolve
 from workflow_runtime.core.filters import ProcessFilter
 from workflow_runtime.core.keys import Answer, Key
-from workflow_runtime.core.process import Process, evolve
+from workflow_runtime.core.process import Process
 from workflow_runtime.errors import TransferError
 from workflow_runtime.store import tables
 from workflow_runtime.store.changes import Outcome

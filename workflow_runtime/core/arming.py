@@ -16,10 +16,10 @@ is_over     whether a moment was had: the run that led here began with it
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from datetime import datetime
 
 from workflow_runtime.core import timing
+from workflow_runtime.core.evolving import evolve
 from workflow_runtime.core.process import Parameters, Process, Timer, Walk
 from workflow_runtime.core.scheme import Scheme
 from workflow_runtime.core.scheme_elements import Activity, TimerSpec
@@ -60,7 +60,7 @@ def rearm(process: Process, existing: Collection[str], due_of: DueOf, now: datet
     """
     scheme = process.pinned
     missing = [timer for timer in arm(scheme, process.activity, process.parameters, due_of) if timer.name not in existing]
-    return tuple(replace(t, keep=True) for t in missing if _is_to_come(t, scheme, walk, now))
+    return tuple(evolve(t, keep=True) for t in missing if _is_to_come(t, scheme, walk, now))
 
 
 def _is_to_come(timer: Timer, scheme: Scheme, walk: Walk | None, now: datetime) -> bool:

@@ -65,7 +65,7 @@ def moved(before: Process, after: Process, walk: Walk, transition: Transition | 
     """The row of an arrival."""
     return HistoryEntry(
         process_id=before.id,
-        seq=before.last_seq + 1,
+        seq=after.last_seq,
         kind=EntryKind.MOVED,
         at=now,
         from_activity=before.activity,

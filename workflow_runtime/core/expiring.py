@@ -33,7 +33,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from workflow_runtime.core import entries, handling
-from workflow_runtime.core.process import Change, ChangeKind, EntryKind, ErrorInfo, Process, Walk, evolve
+from workflow_runtime.core.evolving import evolve
+from workflow_runtime.core.process import Change, ChangeKind, EntryKind, ErrorInfo, Process, Walk
 from workflow_runtime.core.scheme import Scheme
 from workflow_runtime.core.scheme_elements import Timeout
 from workflow_runtime.core.scheme_words import ReactionType
@@ -53,7 +54,7 @@ def _limit(walk: Walk, scheme: Scheme) -> Timeout | None:
 def with_deadline(walk: Walk, scheme: Scheme, now: datetime) -> Walk:
     """The walk whose actions begin now, or go on: a deadline that it has stays."""
     limit = _limit(walk, scheme)
-    return walk if limit is None or walk.deadline else replace(walk, deadline=parse_interval(limit.timer).after(now))
+    return walk if limit is None or walk.deadline else evolve(walk, deadline=parse_interval(limit.timer).after(now))
 
 
 def bounded(change: Change, now: datetime) -> Change:
@@ -67,7 +68,7 @@ def bounded(change: Change, now: datetime) -> Change:
 def give_up(process: Process, error: ErrorInfo, *, in_doubt: bool, now: datetime) -> Change:
     """An action still runs and is left behind: token + 1, so that nothing of it is stored any more. ``in_doubt``: it must not be done twice."""
     assert process.walk is not None
-    walk = replace(process.walk, in_doubt=in_doubt or process.walk.in_doubt)
+    walk = evolve(process.walk, in_doubt=in_doubt or process.walk.in_doubt)
     after = evolve(process, token=process.token + 1, walk=walk, last_error=error, updated_at=now)
     return Change(kind=ChangeKind.ABANDON, before=process, after=after)
 
@@ -83,7 +84,7 @@ def once_more(process: Process, error: ErrorInfo, *, server: str | None, now: da
     limit, walk = limit_of(process), process.walk
     assert limit is not None
     assert walk is not None
-    walk = replace(walk, deadline=None, timeouts=walk.timeouts + 1, tries=walk.tries + 1)
+    walk = evolve(walk, deadline=None, timeouts=walk.timeouts + 1, tries=walk.tries + 1)
     after = evolve(process, walk=walk, last_error=error, updated_at=now)
     reason = f"the execution timeout repeats it, {walk.timeouts} of {limit.retries}"
     entry = entries.note(after, EntryKind.RETRY, server=server, now=now, error=error, actor=walk.actor, reason=reason, walk=walk)

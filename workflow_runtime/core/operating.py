@@ -25,6 +25,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from workflow_runtime.core import entries, rules, settling
+from workflow_runtime.core.evolving import evolve
 from workflow_runtime.core.frozen import FrozenDict
 from workflow_runtime.core.process import (
     Change,
@@ -38,7 +39,6 @@ from workflow_runtime.core.process import (
     Trigger,
     TriggerKind,
     Walk,
-    evolve,
 )
 
 
@@ -91,7 +91,7 @@ def begin(process: Process, walk: Walk, order: Order | None, *, owner: str | Non
 def resume(process: Process, walk: Walk, order: Order, *, now: datetime) -> Walk:
     """The kept walk, as a person lets it go on."""
     in_doubt = walk.in_doubt or not process.is_waiting  # what waits had not begun another attempt
-    return replace(walk, tries=0, attempts=(), in_doubt=in_doubt, deadline=None, timeouts=0, actor=order.actor, reason=order.reason)
+    return evolve(walk, tries=0, attempts=(), in_doubt=in_doubt, deadline=None, timeouts=0, actor=order.actor, reason=order.reason)
 
 
 def settle(process: Process, order: Order | None, *, server: str | None, now: datetime) -> Change:
@@ -131,5 +131,5 @@ def told(change: Change, order: Order, *, server: str | None, now: datetime) -> 
     assert change.after is not None
     entry = entries.note(change.after, EntryKind.OPERATED, now=now, server=server, trigger=order.trigger, actor=order.actor, reason=order.reason)
     if (ended := settling.settles(change)) is not None:
-        entry = replace(entry, idempotency_key=ended.name)
+        entry = evolve(entry, idempotency_key=ended.name)
     return replace(change, after=evolve(change.after, last_seq=entry.seq), entries=(*change.entries, entry))

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from workflow_runtime.core import entries, expiring, rules
+from workflow_runtime.core.evolving import evolve
 from workflow_runtime.core.frozen import FrozenDict
 from workflow_runtime.core.process import (
     Change,
@@ -35,7 +36,6 @@ from workflow_runtime.core.process import (
     Trigger,
     TriggerKind,
     Walk,
-    evolve,
 )
 from workflow_runtime.core.restoring import DecisionKind, Interruption, RestoreDecision
 from workflow_runtime.core.scheme_elements import ActionRef, Recovery
@@ -245,7 +245,7 @@ def _verdict(case: Case, after: Process, entry: HistoryEntry, record: Decision) 
 def _resumed(case: Case, ruling: Ruling) -> Walk:
     walk = case.process.walk
     assert walk is not None
-    return replace(walk, tries=walk.tries + 1, in_doubt=True, temporary=_with(walk.temporary, ruling.decision.temporary))
+    return evolve(walk, tries=walk.tries + 1, in_doubt=True, temporary=_with(walk.temporary, ruling.decision.temporary))
 
 
 def _anew(case: Case, ruling: Ruling, walk_id: str, now: datetime) -> Walk:
@@ -254,7 +254,7 @@ def _anew(case: Case, ruling: Ruling, walk_id: str, now: datetime) -> Walk:
     target = decision.activity if decision.kind is DecisionKind.JUMP else process.activity or process.pinned.initial_activity
     trigger = Trigger(TriggerKind.RECOVERY, decision.kind)
     walk = rules.walk_after(old, target, trigger, walk_id=walk_id, now=now, reason=decision.reason or None)
-    return replace(walk, automatic=0, temporary=_with(walk.temporary, decision.temporary))
+    return evolve(walk, automatic=0, temporary=_with(walk.temporary, decision.temporary))
 
 
 def _entry(

@@ -25,12 +25,12 @@ transition out of it will exist afterwards; else Terminated.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
 from workflow_runtime.core import entries, timing
 from workflow_runtime.core.arming import DueOf, rearm, type_of
+from workflow_runtime.core.evolving import evolve
 from workflow_runtime.core.frozen import EMPTY
 from workflow_runtime.core.keys import Key
 from workflow_runtime.core.process import (
@@ -47,7 +47,6 @@ from workflow_runtime.core.process import (
     Trigger,
     TriggerKind,
     Walk,
-    evolve,
 )
 from workflow_runtime.core.scheme import Scheme
 from workflow_runtime.core.scheme_elements import Transition
@@ -171,7 +170,7 @@ def journal(process: Process, entry: JournalEntry, *, now: datetime) -> Change:
     survived = process.deaths_step == step_name(entry.activity, entry.index)
     after = evolve(
         process,
-        walk=replace(walk, step=entry.index + 1, tries=0, attempts=(), in_doubt=False),
+        walk=evolve(walk, step=entry.index + 1, tries=0, attempts=(), in_doubt=False),
         deaths=0 if survived else process.deaths,
         deaths_step="" if survived else process.deaths_step,
         updated_at=now,
@@ -197,15 +196,15 @@ def arrive(process: Process, parameters: Parameters, armed: Iterable[Timer], *, 
         state=activity.state or process.state,
         previous_activity=process.activity,
         previous_state=process.state,
+        **_remembered(process, transition),
         parameters=parameters,
         activity_since=now,
         updated_at=now,
         last_error=None,
+        last_seq=process.last_seq + 1,
         walk=None,
     )
-    after = _remembering(after, process, transition)
     entry = entries.moved(process, after, walk, transition, activity, server, now)
-    after = evolve(after, last_seq=entry.seq)
     return Change(kind=ChangeKind.ARRIVE, before=process, after=after, entries=(entry,), arm=tuple(armed), drop_others=True)
 
 
@@ -244,7 +243,7 @@ def at_rest(process: Process, status: ProcessStatus, now: datetime) -> Process:
     """Nobody's, with its counters of mishaps back at zero; the walk is kept where the status is a broken one, without its key."""
     return evolve(
         process,
-        walk=replace(process.walk, key=None) if process.walk and process.walk.key else process.walk,
+        walk=evolve(process.walk, key=None) if process.walk and process.walk.key else process.walk,
         status=status,
         status_since=process.status_since if process.status is status else now,
         owner=None,
@@ -324,14 +323,14 @@ def broken_status(scheme: Scheme, activity: str, timers: Collection[str]) -> Pro
     return ProcessStatus.TERMINATED
 
 
-def _remembering(after: Process, before: Process, transition: Transition | None) -> Process:
+def _remembered(before: Process, transition: Transition | None) -> dict[str, str]:
     """Direct and Reverse transitions also keep where they came from on their own side."""
     classifier = transition.classifier if transition else Classifier.NOT_SPECIFIED
     if classifier is Classifier.DIRECT:
-        return evolve(after, previous_activity_for_direct=before.activity, previous_state_for_direct=before.state)
+        return {"previous_activity_for_direct": before.activity, "previous_state_for_direct": before.state}
     if classifier is Classifier.REVERSE:
-        return evolve(after, previous_activity_for_reverse=before.activity, previous_state_for_reverse=before.state)
-    return after
+        return {"previous_activity_for_reverse": before.activity, "previous_state_for_reverse": before.state}
+    return {}
 
 
 def step_name(activity: str, index: int) -> str:

@@ -18,18 +18,18 @@ take_up    the row is due                mine, token + 1, the row gone
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from workflow_runtime.core import entries
 from workflow_runtime.core.attempts import Attempts
-from workflow_runtime.core.process import Change, ChangeKind, EntryKind, ErrorInfo, Process, Timer, TimerKind, Walk, evolve
+from workflow_runtime.core.evolving import evolve
+from workflow_runtime.core.process import Change, ChangeKind, EntryKind, ErrorInfo, Process, Timer, TimerKind, Walk
 
 
 def attempted(process: Process, attempts: tuple[Attempts, ...], error: ErrorInfo, reason: str, *, server: str | None, now: datetime) -> Change:
     """``reason`` says what follows. Told with whatever is committed next; where that never comes, it was the attempt of a server that died."""
     assert process.walk is not None
-    after = evolve(process, walk=replace(process.walk, attempts=attempts), last_error=error, updated_at=now)
+    after = evolve(process, walk=evolve(process.walk, attempts=attempts), last_error=error, updated_at=now)
     entry = entries.note(after, EntryKind.RETRY, server=server, now=now, error=error, actor=process.walk.actor, reason=reason, walk=process.walk)
     return Change(kind=ChangeKind.WAIT, before=process, after=evolve(after, last_seq=entry.seq), entries=(entry,))
 
@@ -49,7 +49,7 @@ def wait(process: Process, until: datetime, *, now: datetime) -> Change:
 def postpone(process: Process, until: datetime, *, now: datetime) -> Change:
     """Handed back before an action that may have to be given up: until there is room for one more, here or on another server."""
     assert process.walk is not None
-    return _left(process, ChangeKind.WAIT, until, now, replace(process.walk, deadline=None))
+    return _left(process, ChangeKind.WAIT, until, now, evolve(process.walk, deadline=None))
 
 
 def release(process: Process, *, now: datetime) -> Change:

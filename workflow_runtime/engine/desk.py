@@ -71,7 +71,7 @@ class Desk:
                 yield [*page]
 
     def cases(self) -> Iterator[list[Case | UnreadableRow]]:
-        """Orphans, the longest untouched first, without what is in hand here and what this server cannot execute."""
+        """Orphans, the oldest first, without what is in hand here and what this server cannot execute."""
         engine, after = self.engine, None
         nobody_lives = isinstance(engine.presence, Bystander) and engine.presence.nobody_lives()
         while rows := engine.store.orphans(me=engine.presence.incarnation, nobody_lives=nobody_lives, after=after, limit=PAGE):
@@ -329,17 +329,17 @@ def planned_of(record: Decision) -> PlannedDecision:
 
 def damaged(process: Process, cause: str) -> UnreadableRow:
     """A row that can be read and not be worked with."""
-    updated_at, text_id = orphan_cursor(process)
+    created_at, text_id = orphan_cursor(process)
     unreadable = RowUnreadable(storable(cause), process_id=process.id)
     key = process.walk.key if process.walk else None
     place = (process.last_seq, process.activity, process.state, key)
-    return UnreadableRow(text_id, process.owner, process.token, process.revision, updated_at, unreadable, *place)
+    return UnreadableRow(text_id, process.owner, process.token, process.revision, created_at, unreadable, *place)
 
 
 def _age(row: Process | UnreadableRow) -> tuple[bool, int, str]:
     """The oldest first; what has no moment that can be read goes last."""
-    updated_at, process_id = orphan_cursor(row)
-    return (False, updated_at, process_id) if type(updated_at) is int else (True, 0, process_id)
+    created_at, process_id = orphan_cursor(row)
+    return (False, created_at, process_id) if type(created_at) is int else (True, 0, process_id)
 
 
 def id_of(row: UnreadableRow) -> UUID | None:

@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 from workflow_runtime.catalogue import Catalogue
 from workflow_runtime.core import arming, parameters, recovering, settling, timing
 from workflow_runtime.core.arming import DueOf
-from workflow_runtime.core.process import CancelRequest, Change, EntryKind, Process, ProcessStatus, Walk, evolve
+from workflow_runtime.core.evolving import evolve
+from workflow_runtime.core.process import CancelRequest, Change, EntryKind, Process, ProcessStatus, Walk
 from workflow_runtime.core.scheme_elements import TimerSpec
 from workflow_runtime.core.scheme_words import SchemeKey
 from workflow_runtime.engine.bell import Bell

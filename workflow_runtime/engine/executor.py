@@ -6,13 +6,13 @@ A claim from rest that finds another revision is a lost race: load again, decide
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
 from workflow_runtime.core import arming, handling, operating, parameters, rules, settling, timing, waiting
 from workflow_runtime.core.answers import AvailableCommand, CommandResult
+from workflow_runtime.core.evolving import evolve
 from workflow_runtime.core.frozen import EMPTY
 from workflow_runtime.core.keys import Key
 from workflow_runtime.core.nearness import did_you_mean, nearest
@@ -100,7 +100,7 @@ class Executor:
             declared = self._admitted(process, name, expected_revision)
             inputs, temporary = parameters.of_command(process.pinned, declared, given, self.engine.settings.limits, present=process.parameters)
             walk = self._prototype(Trigger(TriggerKind.COMMAND, name), inputs=inputs, temporary=temporary, asker=asker)
-            walk = replace(walk, key=key) if key else walk
+            walk = evolve(walk, key=key) if key else walk
             moved = self._take(process, walk, asker if check_restrictions else None)
             if moved is None:
                 return CommandResult(was_executed=False, process=process, reason=_why_not(process, name))
@@ -153,10 +153,10 @@ class Executor:
             spec = process.pinned.timer(timer.name)
             if order is None and spec is not None and timing.is_too_late(spec, timer.due, self.engine.now()):
                 return self._refuse(process, timer, EntryKind.TIMER_SKIPPED, order)
-            walk = replace(self._prototype(Trigger(TriggerKind.TIMER, timer.name)), due=timer.due)
-            walk = replace(walk, actor=order.actor, reason=order.reason) if order else walk
+            walk = evolve(self._prototype(Trigger(TriggerKind.TIMER, timer.name)), due=timer.due)
+            walk = evolve(walk, actor=order.actor, reason=order.reason) if order else walk
             if timer.name == arming.IDLE_TIMEOUT and (target := _after_idling(process)):
-                return self._drive(process, replace(walk, activity=target), order)
+                return self._drive(process, evolve(walk, activity=target), order)
             return self._take(process, walk, order=order) or self._refuse(process, timer, EntryKind.NOT_APPLICABLE, order)
 
         try:
@@ -209,7 +209,7 @@ class Executor:
         if transition is None:
             return self.commit(operating.settle(process, order, server=server, now=now))
         following = rules.next_walk(walk, transition, EMPTY, walk_id=walk.id, now=now)
-        return self.go_on(process, operating.begin(process, replace(following, actor=walk.actor, reason=walk.reason), order, owner=server, now=now))
+        return self.go_on(process, operating.begin(process, evolve(following, actor=walk.actor, reason=walk.reason), order, owner=server, now=now))
 
     def go_on(self, process: Process, begun: Change | None = None) -> Process:
         """The walk of a process goes on at its first unfinished step; finished ones are not repeated."""
@@ -265,7 +265,7 @@ class Executor:
             return self.break_off(process, prototype, error)
         if transition is None:
             return None
-        walk = replace(prototype, transition=transition.name, activity=transition.target)
+        walk = evolve(prototype, transition=transition.name, activity=transition.target)
         return self._drive(process, walk, order)
 
     def _drive(self, process: Process, walk: Walk, order: operating.Order | None) -> Process:

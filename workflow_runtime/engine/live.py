@@ -8,8 +8,7 @@ call begins anything new: what began behind the last look would be left in the n
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from uuid import UUID
 
 from workflow_runtime.errors import RuntimeNotStarted
@@ -22,17 +21,16 @@ class LiveWork:
         self._closed = False
         self.on_free: Callable[[UUID], None] = lambda process_id: None  #: told, outside the lock, that nobody here holds it any more
 
-    @contextmanager
-    def hold(self, process_id: UUID) -> Iterator[None]:
+    def hold(self, process_id: UUID) -> _Hold:
         """Registered while the block runs; several threads may hold one id, of which the store lets one go on. RuntimeNotStarted once closed."""
+        return _Hold(self, process_id)
+
+    def take_new(self, process_id: UUID) -> None:
+        """As ``take``; RuntimeNotStarted once closed."""
         with self._lock:
             if self._closed:
                 raise RuntimeNotStarted("this runtime is shutting down and takes nothing new; nothing was done, give the call to another server")
             self.take(process_id)
-        try:
-            yield
-        finally:
-            self.drop(process_id)
 
     def take(self, process_id: UUID) -> None:
         with self._lock:
@@ -67,3 +65,18 @@ class LiveWork:
             empty = self._lock.wait_for(lambda: not self._holders, timeout)
             self._closed = True
             return empty
+
+
+class _Hold:
+    """A class, because every call passes through it and generators cost more."""
+
+    __slots__ = ("_live", "_process_id")
+
+    def __init__(self, live: LiveWork, process_id: UUID) -> None:
+        self._live, self._process_id = live, process_id
+
+    def __enter__(self) -> None:
+        self._live.take_new(self._process_id)
+
+    def __exit__(self, *error: object) -> None:
+        self._live.drop(self._process_id)

@@ -15,6 +15,7 @@ from datetime import datetime
 from functools import partial
 
 from workflow_runtime.core import arming, keys, parameters, rules
+from workflow_runtime.core.evolving import evolve
 from workflow_runtime.core.frozen import EMPTY, FrozenDict
 from workflow_runtime.core.process import (
     CancelRequest,
@@ -28,7 +29,6 @@ from workflow_runtime.core.process import (
     Trigger,
     TriggerKind,
     Walk,
-    evolve,
 )
 from workflow_runtime.core.scheme_elements import ActionRef, Transition
 from workflow_runtime.core.stepping import Journal
@@ -117,7 +117,7 @@ class Run(Trying):
     def _arrive(self) -> None:
         walk, now = self._current_walk, self._now()
         lasting, self._temporary = parameters.at_arrival(self.process, walk, self.journal.changes)
-        entered = evolve(self.process, parameters=lasting)
+        entered = self.process if lasting is self.process.parameters else evolve(self.process, parameters=lasting)
         armed = self._armed(entered, walk, now)
         self._add(rules.arrive(self.process, lasting, armed, server=self._server, now=now))
         self.journal, self.unjournaled = Journal(), EMPTY
@@ -142,7 +142,8 @@ class Run(Trying):
         self._add(rules.begin(self.process, walk, owner=self.process.owner, now=now))
 
     def _next_transition(self, done: Walk) -> Transition | None:
-        context = replace(done, inputs=EMPTY, temporary=self._temporary)
+        is_as_it_was = not done.inputs and done.temporary is self._temporary
+        context = done if is_as_it_was else evolve(done, inputs=EMPTY, temporary=self._temporary)
         return Judge(self.engine, self.compiled, self.process, context).choose_automatic()
 
     def _rest(self) -> None:
@@ -180,7 +181,7 @@ class Run(Trying):
     def _divert(self, error: BaseException, activity: str, by: str) -> bool:
         """The run goes on in another activity; not where there is none of that name, and not round and round."""
         process, now = self.process, self._now()
-        given_up = replace(self._last, temporary=self._temporary) if self._last else None
+        given_up = evolve(self._last, temporary=self._temporary) if self._last else None
         walk = rules.walk_after(given_up, activity, Trigger(TriggerKind.AUTO), walk_id=self.engine.new_id(), now=now, reason=by)
         if process.pinned.activity(activity) is None or walk.automatic > self.engine.settings.max_automatic_steps or self._server is None:
             log.error("process %s: %s chose the activity %r, which cannot be entered", process.id, by, activity)

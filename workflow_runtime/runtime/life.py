@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from itertools import chain, repeat
 from types import TracebackType
 from typing import Self
-from uuid import uuid4
 
 from workflow_runtime.catalogue import Catalogue, Source, gather
 from workflow_runtime.core.problems import problems
@@ -362,8 +361,8 @@ def _sweep(presence: Presence, recovery: Recovery, clockwork: Clockwork, retenti
 
 
 def new_id() -> str:
-    """Random, hexadecimal."""
-    return uuid4().hex
+    """Random, hexadecimal: 128 bits."""
+    return secrets.token_hex(16)
 
 
 def new_token() -> int:

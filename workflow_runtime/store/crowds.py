@@ -202,4 +202,4 @@ def _plain(type_: Any) -> Any:
 
 def cursor(row: Row) -> tuple[int, str]:
     """Behind this row."""
-    return row[_AT["updated_at"]], row[_ID]
+    return row[_AT["created_at"]], row[_ID]

@@ -20,11 +20,12 @@ any other, also one that listens       ``HANGING_SECONDS``                      
 
 from __future__ import annotations
 
-import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -55,7 +56,8 @@ class Bounds(NamedTuple):
 USUAL = Bounds()
 
 
-class _Held(NamedTuple):
+@dataclass(slots=True)
+class _Held:
     """A connection in somebody's hand. The last call on it began at ``since`` (monotonic) and may last ``limit`` seconds."""
 
     driver: Any
@@ -77,7 +79,9 @@ class Networked(Dialect):
         """``monotonic`` None: ``clock`` takes the place of the database's own, and no call is too old for ``sever_hanging``."""
         super().__init__(engine)
         self._clock = clock
-        self._most, self._free = connections, threading.BoundedSemaphore(connections)
+        self._most, self._places = connections, SimpleQueue[None]()  #: of ``queue``, since a semaphore of ``threading`` takes ten times as long
+        for _ in range(connections):
+            self._places.put(None)
         self._aged = None if monotonic is None else Aged(monotonic)
         self._monotonic = monotonic or (lambda: 0.0)
         self._idle: list[tuple[Any, int]] = []  #: connections in nobody's hand, each with its age
@@ -106,13 +110,15 @@ class Networked(Dialect):
         self.close()
 
     def take(self) -> Any:
-        if not self._free.acquire(timeout=FREE_SECONDS):
+        try:
+            self._places.get(timeout=FREE_SECONDS)
+        except Empty:
             cause = f"all {self._most} connections of this program have been in use for {FREE_SECONDS} s"
-            raise trouble.meaning(Trouble.CROWDED, cause, self.place)
+            raise trouble.meaning(Trouble.CROWDED, cause, self.place) from None
         try:
             driver, age = self._open_one()
         except BaseException:
-            self._free.release()
+            self._places.put(None)
             raise
         self._out[id(driver)] = _Held(driver, self._monotonic(), HANGING_SECONDS, age)
         return driver
@@ -141,7 +147,7 @@ class Networked(Dialect):
         """A call begins on it. A transaction of many calls may be older than any of them: what hangs is one call."""
         held = self._out.get(id(driver))
         if held is not None:
-            self._out[id(driver)] = _Held(driver, self._monotonic(), held.limit, held.age)
+            held.since = self._monotonic()
 
     @contextmanager
     def watched(self, driver: Any, seconds: float) -> Iterator[None]:
@@ -174,7 +180,7 @@ class Networked(Dialect):
             self._idle.append((driver, held.age))
         else:
             sockets.close(driver)
-        self._free.release()
+        self._places.put(None)
 
     def _rests(self, driver: Any) -> bool:
         try:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from workflow_runtime.core.attempts import Attempts
+from workflow_runtime.core.evolving import whole
 from workflow_runtime.core.frozen import EMPTY, FrozenDict
 from workflow_runtime.core.keys import Key
 from workflow_runtime.core.process import CancelRequest, ErrorInfo, Parameters, Process, ProcessStatus, Timer, TimerKind, Trigger, TriggerKind, Walk
@@ -268,7 +269,8 @@ def _process(row: Row) -> Process:
     fields["last_error"] = decode_error(fields["last_error"])
     fields["cancel_requested"] = decode_cancel(fields["cancel_requested"])
     fields["walk"] = decode_walk(fields["walk"])
-    return Process(**fields)
+    fields["scheme"] = None
+    return whole(Process, fields)
 
 
 class UnreadableRow(NamedTuple):
@@ -281,7 +283,7 @@ class UnreadableRow(NamedTuple):
     owner: str | None
     token: int
     revision: int
-    updated_at: int
+    created_at: int
     cause: RowUnreadable
     last_seq: int | None = None  #: None: not known either
     activity: str = ""
@@ -296,7 +298,7 @@ def read_or_note(row: Row) -> Process | UnreadableRow:
     except RowUnreadable as cause:
         fields = dict(zip(PROCESS_COLUMNS, row, strict=True))
         sound = {name: fields[name] for name, kind in _STANDS.items() if type(fields[name]) is kind}
-        guard = (fields["id"], fields["owner"], fields["token"], fields["revision"], fields["updated_at"])
+        guard = (fields["id"], fields["owner"], fields["token"], fields["revision"], fields["created_at"])
         return UnreadableRow(*guard, cause, **sound, key=_key_of(fields["walk"]))
 
 

@@ -41,7 +41,7 @@ KEY = Exact(64)  #: digests, walk ids, incarnations
 LONG = Long()
 MICROSECONDS = BigInteger()
 
-RUNNING: ColumnElement[int] = literal_column(str(ProcessStatus.RUNNING.id))  #: written out: a partial index is not chosen for a bound value
+RUNNING: ColumnElement[int] = literal_column(str(ProcessStatus.RUNNING.id))  #: written out: for a bound value the plan would be made without knowing which
 
 scheme = Table(
     "wf_scheme",
@@ -97,12 +97,12 @@ process = Table(
     Column("walk", LONG),
 )
 
-# Pages go newest first by creation, which never changes: a page has no gaps and no repeats while processes move.
+# Pages go newest first by creation, orphans oldest first: it never changes, so a page has no gaps and no repeats while processes
+# move. No column of an index changes with a step of a walk: PostgreSQL then writes none of them anew.
 Index("wf_process_status", process.c.status, process.c.created_at, process.c.id, process.c.scheme_code)
 Index("wf_process_scheme", process.c.scheme_code, process.c.created_at, process.c.id)
 Index("wf_process_created", process.c.created_at, process.c.id)
-_is_running, _is_child, _has_tenant = process.c.status == RUNNING, process.c.parent_id.is_not(None), process.c.tenant_id.is_not(None)
-Index("wf_process_running", process.c.status, process.c.updated_at, process.c.id, sqlite_where=_is_running, postgresql_where=_is_running)
+_is_child, _has_tenant = process.c.parent_id.is_not(None), process.c.tenant_id.is_not(None)
 Index("wf_process_parent", process.c.parent_id, process.c.created_at, process.c.id, sqlite_where=_is_child, postgresql_where=_is_child)
 Index("wf_process_tenant", process.c.tenant_id, process.c.created_at, process.c.id, sqlite_where=_has_tenant, postgresql_where=_has_tenant)
 

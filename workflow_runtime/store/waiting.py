@@ -48,13 +48,13 @@ _IS_ORPHAN = sa.and_(
     ),
 )
 _LATER = sa.or_(
-    _process.c.updated_at > bindparam("updated_at"),
-    sa.and_(_process.c.updated_at == bindparam("updated_at"), _process.c.id > bindparam("id")),
+    _process.c.created_at > bindparam("created_at"),
+    sa.and_(_process.c.created_at == bindparam("created_at"), _process.c.id > bindparam("id")),
 )
 _ORPHANS = (
     sa.select(*_ALL)
-    .where(_IS_ORPHAN, _process.c.updated_at >= bindparam("updated_at"), _LATER)
-    .order_by(_process.c.updated_at, _process.c.id)
+    .where(_IS_ORPHAN, _process.c.created_at >= bindparam("created_at"), _LATER)
+    .order_by(_process.c.created_at, _process.c.id)
     .limit(bindparam("limit", type_=sa.Integer()))
 )
 
@@ -96,9 +96,9 @@ class DueRow(NamedTuple):
 
 
 def orphans(transaction: Transaction, me: str | None, after: tuple[int, str] | None, limit: int, nobody_lives: bool) -> list[Row]:
-    """Rows of orphans behind the cursor, the longest untouched first."""
-    updated_at, process_id = after or FIRST
-    values = {"me": me, "updated_at": updated_at, "id": process_id, "limit": limit, "nobody_lives": nobody_lives}
+    """Rows of orphans behind the cursor, the oldest first: in an order that does not change while they move."""
+    created_at, process_id = after or FIRST
+    values = {"me": me, "created_at": created_at, "id": process_id, "limit": limit, "nobody_lives": nobody_lives}
     return list(transaction.rows(_ORPHANS, values))
 
 

@@ -279,7 +279,7 @@ class Store:
             return {plan.guarded.followers.process_id for plan, one in zip(planned, applied, strict=True) if one.outcome is Outcome.APPLIED}
 
     def orphans(self, *, me: str | None, after: tuple[int, str] | None = None, limit: int = 100, nobody_lives: bool = False) -> list[Process | UnreadableRow]:
-        """The longest untouched first, behind the cursor ``after`` (``orphan_cursor`` of the last one). See waiting.py.
+        """The oldest first, behind the cursor ``after`` (``orphan_cursor`` of the last one). See waiting.py.
 
         ``nobody_lives``: the caller knows that every server is gone, also those that nobody declared dead.
         """
@@ -397,4 +397,4 @@ class Store:
 
 def orphan_cursor(row: Process | UnreadableRow) -> tuple[int, str]:
     """Where the next page of orphans begins."""
-    return (row.updated_at, row.id) if isinstance(row, UnreadableRow) else (rows.micros(row.updated_at), str(row.id))
+    return (row.created_at, row.id) if isinstance(row, UnreadableRow) else (rows.micros(row.created_at), str(row.id))

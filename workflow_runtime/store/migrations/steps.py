@@ -23,6 +23,11 @@ def create_index(name: str, table: str, columns: list[str], **options: Any) -> N
         op.create_index(name, table, columns, **options)
 
 
+def drop_index(name: str, table: str) -> None:
+    if not commits_each_step() or any(index["name"] == name for index in sa.inspect(op.get_bind()).get_indexes(table)):
+        op.drop_index(name, table)
+
+
 def add_column(table: str, column: sa.Column[Any]) -> None:
     """A default of the database's own fills the rows that are there."""
     if not (commits_each_step() and any(found["name"] == column.name for found in sa.inspect(op.get_bind()).get_columns(table))):
