@@ -329,9 +329,9 @@ BUGS = (
         name="timer removed before the command",
         sentence="The row of a due timer goes in a transaction of its own, before the walk is claimed.",
         file="workflow_runtime/engine/executor.py",
-        old="            walk = replace(self._prototype(Trigger(TriggerKind.TIMER, timer.name)), due=timer.due)\n",
-        new="            process = self.commit(Change(kind=ChangeKind.OPERATE, before=process, after=replace(process), drop=(timer.name,)))\n"
-        "            walk = replace(self._prototype(Trigger(TriggerKind.TIMER, timer.name)), due=timer.due)\n",
+        old="            walk = evolve(self._prototype(Trigger(TriggerKind.TIMER, timer.name)), due=timer.due)\n",
+        new="            process = self.commit(Change(kind=ChangeKind.OPERATE, before=process, after=evolve(process), drop=(timer.name,)))\n"
+        "            walk = evolve(self._prototype(Trigger(TriggerKind.TIMER, timer.name)), due=timer.due)\n",
         caught_by=(f"{MATRIX}::test_killed_and_resumed[life-claim.before:2]",),
     ),
     PlantedBug(
