@@ -49,20 +49,30 @@ class Member:
     def pid(self) -> int:
         return self.popen.pid
 
-    def make(self, number: int) -> None:
+    def tell(self, number: float) -> None:
+        """What the number means, its program says."""
         assert self.popen.stdin is not None
         self.popen.stdin.write(f"{number}\n")
         self.popen.stdin.flush()
 
+    def told(self) -> str:
+        """Its next line; "" when it has ended."""
+        assert self.popen.stdout is not None
+        return self.popen.stdout.readline().strip()
+
 
 @dataclass(slots=True)
 class Fleet:
-    """``url`` of the runtime, ``watched`` of the provider; ``orders`` of each but for the name. The folder takes the logs. No process outlives the block."""
+    """``url`` of the runtime, ``watched`` of the provider; ``orders`` of each but for the name, to the module ``program``.
+
+    The folder takes the logs. No process outlives the block.
+    """
 
     url: str
     watched: str
     folder: Path
     orders: Mapping[str, Any]
+    program: str = "benchmarks.serving"
     members: list[Member] = field(default_factory=list)
     started: int = 0
     engine: sa.Engine = field(init=False)
@@ -84,7 +94,7 @@ class Fleet:
         self.started += 1
         name = f"server-{self.started}"
         log = self.folder / f"{name}.log"
-        command = [sys.executable, "-m", "benchmarks.serving", json.dumps({**self.orders, "name": name})]
+        command = [sys.executable, "-m", self.program, json.dumps({**self.orders, "name": name})]
         environment = {**os.environ, "WORKFLOW_RUNTIME_URL": self.url, "PROVIDER_URL": self.watched}
         with log.open("w") as words:
             root = Path(__file__).parent.parent
@@ -96,8 +106,7 @@ class Fleet:
     def ready(self, *members: Member) -> None:
         """They serve, and have been there long enough for the others to have seen their locks."""
         for member in members:
-            assert member.popen.stdout is not None
-            if member.popen.stdout.readline().strip() != "ready":
+            if member.told() != "ready":
                 raise click.ClickException(f"{member.name} did not start:\n{member.log.read_text()[-2_000:]}")
         self.until(lambda: all(self.beats(member) >= 2 for member in members), "the beats of new servers")
 

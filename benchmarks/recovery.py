@@ -15,7 +15,7 @@ from benchmarks.measuring import Figure, Row, Verdict, interleaved, ratio, secon
 from benchmarks.workshop import Workshop
 
 MOST_SECONDS, MANY = {Kind.SQLITE: 3.0, Kind.POSTGRESQL: 5.0}, 100_000  #: for so many processes
-WATCHED = 1_000  #: processes of the pass that is watched first; more than are read at once
+WATCHED = 2_000  #: processes of the pass that is watched first; no less than are read at once
 MORE, FLAT = 5, 1.5  #: so many times the processes may not need more than so many times the memory
 
 

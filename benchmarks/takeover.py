@@ -206,7 +206,7 @@ class Strikes:
             room = int(self.plan.processes * MOST) - flight.total()
             for member in sorted(self.fleet.members, key=lambda member: parts[member.name]):
                 if (lack := min(int(share * SURPLUS) - parts[member.name], room)) > 0:
-                    member.make(lack)
+                    member.tell(lack)
                     room -= lack
         return flight.total() >= self.plan.processes and min(parts.values()) * PART >= share
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from benchmarks import bells, commands, loading, recovery, starting, taking
+from benchmarks import bells, commands, loading, recovery, servers, starting, taking
 from benchmarks.measuring import Row, Verdict
 from benchmarks.workshop import Workshop
 
@@ -27,4 +27,5 @@ MEASURES: Mapping[str, Measure] = {
     "P8": bells.p8,
     "P9": taking.p9,
     "P10": loading.p10,
+    "S": servers.s,
 }

@@ -80,9 +80,12 @@ def test_every_measure_runs_on_postgresql(tmp_path: Path) -> None:
     found = json.loads(file.read_text())
     assert found["databases"][0].startswith("PostgreSQL ")
     rows = {row["code"]: row for row in found["rows"]}
-    assert {f"P{number}" for number in range(1, 11)} <= set(rows)
+    assert {f"P{number}" for number in range(1, 11)} | {"S", "S x2", "S x3"} <= set(rows)
     for code in ("P1", "P2", "P3", "P5", "P6", "P7", "P10"):
         assert len(figures(rows[code])) == 3, code
+    for code in ("S x2", "S x3"):
+        assert len(figures(rows[code])) == 3, code
+        assert rows[code]["floor"]["median"] == rows["S"]["subject"]["median"] > 0
     assert rows["P9"]["notes"]["kills"] == 1
     assert (rows["P9"]["notes"]["lost"], rows["P9"]["notes"]["journaled steps repeated"]) == (0, 0)
 
@@ -136,7 +139,7 @@ def test_an_unknown_measure_is_refused(part: Callable[[str], ModuleType]) -> Non
 
 def test_every_target_of_the_page_has_a_measure(part: Callable[[str], ModuleType]) -> None:
     page = (ROOT / "docs" / "reference" / "benchmarks.md").read_text()
-    assert re.findall(r"^\| (P\d+) \|", page, re.MULTILINE) == list(part("targets").MEASURES)
+    assert re.findall(r"^\| (P\d+|S) \|", page, re.MULTILINE) == list(part("targets").MEASURES)
 
 
 # ------------------------------------------------------------------ the parts

@@ -11,7 +11,7 @@ from orphanage import SENDING, Orphanage
 
 from workflow_runtime import WorkflowRuntime, hookimpl
 from workflow_runtime.core.process import Process
-from workflow_runtime.engine.desk import PAGE
+from workflow_runtime.engine.desk import CROWD_PAGE as PAGE  # the larger one
 
 FEW = 2 * PAGE  #: both are more than one page
 TIMES = 3

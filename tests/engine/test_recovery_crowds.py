@@ -19,6 +19,7 @@ from workflow_runtime import ProcessStatus, RestoreDecision, hookimpl
 from workflow_runtime.core.frozen import FrozenDict
 from workflow_runtime.core.keys import Key
 from workflow_runtime.core.process import CancelRequest, Process
+from workflow_runtime.engine import desk
 from workflow_runtime.errors import StoreUnavailable
 from workflow_runtime.store import tables
 from workflow_runtime.store.crowds import SMALLEST
@@ -189,6 +190,27 @@ def test_where_somebody_listens_each_is_told(any_database: str, tmp_path: Path, 
         assert decided(orphanage) == MANY
     assert sorted(told) == sorted(ids)
     assert crowds == []
+
+
+# ------------------------------------------------------------------ how much at once
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
+def test_no_more_are_written_at_once_than_a_page_holds(orphanage: Orphanage, crowds: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk, "CROWD_PAGE", 2 * SMALLEST)
+    born(orphanage)
+    assert decided(orphanage) == MANY
+    assert crowds == [2 * SMALLEST, SMALLEST]
+
+
+def test_of_what_is_decided_one_by_one_less_is_written_at_once(orphanage: Orphanage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes its time, and other writers wait."""
+    monkeypatch.setattr(desk, "PAGE", 5)
+    born(orphanage, 12, arm=(timer("remind"),))
+    written, apply_all = list[int](), orphanage.store.apply_all
+    monkeypatch.setattr(Store, "apply_all", lambda self, changes: (written.append(len(changes)), apply_all(changes))[1])
+    assert decided(orphanage) == 12
+    assert written == [5, 5, 2]
 
 
 # ------------------------------------------------------------------ races and breakages

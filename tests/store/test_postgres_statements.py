@@ -80,6 +80,7 @@ ONE: dict[str, Prepare] = {
     "beat": lambda store: lambda: store.beat("me", lease=timedelta(seconds=5)),
     "due": lambda store: lambda: store.due(NOW, 10),
     "orphans": lambda store: lambda: store.orphans(me="me"),
+    "orphans and whether they have timers": lambda store: lambda: store.orphan_crowds(me="me"),
 }
 
 
@@ -148,6 +149,7 @@ ASKED: dict[str, Callable[[Store, Reader], Any]] = {
     "timers of": lambda store, _: store.timers_of([uuid4(), uuid4()]),
     "orphans": lambda store, _: store.orphans(me="me", after=FIRST),
     "orphans when nobody lives": lambda store, _: store.orphans(me="me", nobody_lives=True),
+    "orphans and whether they have timers": lambda store, _: store.orphan_crowds(me="me", after=FIRST),
     "due": lambda store, _: store.due(NOW, 100),
     "next due": lambda store, _: store.next_due(after=NOW),
     "by status": lambda _, reader: reader.find(ProcessFilter(status=ProcessStatus.ERROR)),

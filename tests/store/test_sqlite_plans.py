@@ -30,6 +30,7 @@ ASKED: dict[str, Callable[[Store, Reader], Any]] = {
     "timers of": lambda store, _: store.timers_of([uuid4(), uuid4()]),
     "orphans": lambda store, _: store.orphans(me="me", after=FIRST),
     "orphans when nobody lives": lambda store, _: store.orphans(me="me", nobody_lives=True),
+    "orphans and whether they have timers": lambda store, _: store.orphan_crowds(me="me", after=FIRST),
     "due": lambda store, _: store.due(NOW, 100),
     "next due": lambda store, _: store.next_due(after=NOW),
     "due, without some versions": lambda store, _: store.due(NOW, 100, ["v", "w", "x"]),

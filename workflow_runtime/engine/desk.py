@@ -22,9 +22,10 @@ from workflow_runtime.engine.bystander import Bystander
 from workflow_runtime.engine.engine import Engine
 from workflow_runtime.errors import RowUnreadable, SchemeError, SchemeNotFound, StoreUnavailable
 from workflow_runtime.store.crowds import Crowd
-from workflow_runtime.store.writes import Orphans, UnreadableRow, orphan_cursor
+from workflow_runtime.store.writes import UnreadableRow, orphan_cursor
 
-PAGE = 500  #: orphans read, and default verdicts written, at once
+PAGE = 500  #: orphans read, and default verdicts written one by one, in one transaction
+CROWD_PAGE = 2_000  #: orphans read, and written where they are alike, in one transaction: some 50 ms in which a writer may have to wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,33 +87,32 @@ class Desk:
     def _pages_of_crowds(self) -> Iterator[list[Item]]:
         engine, after = self.engine, None
         while True:
-            found, after = engine.store.orphan_crowds(me=engine.presence.incarnation, after=after, limit=PAGE)
+            found, after = engine.store.orphan_crowds(me=engine.presence.incarnation, after=after, limit=CROWD_PAGE)
             crowds = [row for row in found if isinstance(row, Crowd)]
-            self._know({row.owner for row in self._spelled(found) if row.owner is not None} | {crowd.first.owner or "" for crowd in crowds})
+            singles = [row for row in found if not isinstance(row, Crowd)]
+            self._know({row.owner for row in singles if row.owner is not None} | {crowd.first.owner or "" for crowd in crowds})
             verdicts, others = self._of_crowds(crowds)
-            single = [row for row in (*self._spelled(found), *others) if self._is_orphan(row)]
-            if page := [*verdicts, *self._prepared(sorted(single, key=_age))]:
-                yield page
+            if verdicts:
+                yield [*verdicts]
+            singles = sorted(filter(self._is_orphan, singles + others), key=_age)
+            for start in range(0, len(singles), PAGE):
+                if page := list(self._prepared(singles[start : start + PAGE])):
+                    yield [*page]
             if after is None:
                 return
-
-    @staticmethod
-    def _spelled(found: list[Orphans]) -> list[Process | UnreadableRow]:
-        return [row for row in found if not isinstance(row, Crowd)]
 
     def _of_crowds(self, crowds: list[Crowd]) -> tuple[list[Verdict], list[Process | UnreadableRow]]:
         """Verdicts, and what must be looked at one by one after all."""
         verdicts: list[Verdict] = []
         others: list[Process | UnreadableRow] = []
         in_hand = self.engine.live.texts()
-        waiting = self.engine.store.with_timers([each for crowd in crowds for each in crowd.rows]) if crowds else set[str]()
         for crowd in crowds:
-            rest = crowd.without((waiting | in_hand) & crowd.rows.keys())
+            rest = crowd.without(in_hand & crowd.rows.keys())
             verdict = self._verdict(rest) if rest else None
             if verdict is not None:
                 verdicts.append(verdict)
-            kept = crowd.rows.keys() & waiting if verdict is not None else crowd.rows.keys()
-            others += crowd.spelled(kept)
+            elif rest:
+                others += rest.spelled()
         return verdicts, others
 
     def _verdict(self, crowd: Crowd) -> Verdict | None:

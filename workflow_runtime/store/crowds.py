@@ -19,7 +19,6 @@ first one more than coming to rest (``plan`` says None). How the statements are 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -32,11 +31,11 @@ from sqlalchemy import bindparam
 
 from workflow_runtime.core.process import Change, ChangeKind, Process
 from workflow_runtime.store import records, rows, tables
-from workflow_runtime.store.dialects import Alike, Row
+from workflow_runtime.store.dialects import Alike, Own, Row
 from workflow_runtime.store.followers import IS_TIMER
 from workflow_runtime.store.rows import UnreadableRow
 
-SMALLEST = 20  #: rows that are worth a transaction of their own: of a page of 500 no more than 25
+SMALLEST = 20  #: rows that are worth a transaction of their own
 
 _process = tables.process
 _OWN = ("id", "root_id", "token", "revision", "last_seq", "parameters", "walk", "created_at", "updated_at", "status_since", "activity_since")
@@ -44,7 +43,7 @@ _AT = {name: rows.PROCESS_COLUMNS.index(name) for name in rows.PROCESS_COLUMNS}
 _moments = itemgetter(*(_AT[name] for name in ("created_at", "updated_at", "status_since", "activity_since")))
 _equal = itemgetter(*(place for name, place in _AT.items() if name not in _OWN))
 _ID, _ROOT, _PARAMETERS, _WALK, _OWNER, _CANCEL = (_AT[name] for name in ("id", "root_id", "parameters", "walk", "owner", "cancel_requested"))
-_guard = itemgetter(_ID, _AT["token"], _AT["revision"], _AT["last_seq"])
+_own_columns = itemgetter(_AT["token"], _AT["revision"], _AT["last_seq"], _WALK)
 
 _CANONICAL = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 _WRITTEN_WALK = re.compile(r'\{"id":"([0-9a-f]{1,64})",("activity":.*),"started_at":(0|[1-9][0-9]{0,16})([,}].*)').fullmatch
@@ -64,16 +63,17 @@ class Crowd:
         left = {process_id: row for process_id, row in self.rows.items() if process_id not in ids}
         return Crowd(rows.read_process(next(iter(left.values()))), left) if left else None
 
-    def spelled(self, ids: Collection[str] | None = None) -> list[Process | UnreadableRow]:
-        """Each by itself, or each of these."""
-        return [rows.read_or_note(row) for process_id, row in self.rows.items() if ids is None or process_id in ids]
+    def spelled(self) -> list[Process | UnreadableRow]:
+        """Each by itself."""
+        return [rows.read_or_note(row) for row in self.rows.values()]
 
 
 def gathered(found: Iterable[Row]) -> Iterator[Process | UnreadableRow | Crowd]:
-    """Crowds where there are any, at the place of their first; the others one by one."""
+    """Crowds where there are any, at the place of their first; the others one by one. Behind the columns of a row: whether it has timers."""
     groups: dict[Any, list[Row]] = {}
     for number, row in enumerate(found):
-        groups.setdefault(_likeness(row) or number, []).append(row)
+        columns, has_timers = row[:-1], row[-1]
+        groups.setdefault((None if has_timers else _likeness(columns)) or number, []).append(columns)
     for group in groups.values():
         first = rows.read_or_note(group[0])
         if len(group) >= SMALLEST and isinstance(first, Process):
@@ -85,13 +85,19 @@ def gathered(found: Iterable[Row]) -> Iterator[Process | UnreadableRow | Crowd]:
 
 def _likeness(row: Row) -> tuple[Any, ...] | None:
     """What must be equal; None: it is decided alone. Its own columns can be read."""
-    walk = _WRITTEN_WALK(row[_WALK]) if type(row[_WALK]) is str else None
-    if walk is None or row[_OWNER] is None or row[_CANCEL] is not None or '"key":' in row[_WALK]:
+    text = row[_WALK]
+    if row[_OWNER] is None or row[_CANCEL] is not None or type(text) is not str or '"key":' in text or not rows.is_sound(row):
         return None
-    if not (rows.is_sound(row) and _CANONICAL(row[_ID]) and _CANONICAL(row[_ROOT]) and _is_readable(row[_PARAMETERS])):
+    walk = _WRITTEN_WALK(text)
+    if walk is None or not (_is_canonical(row[_ID], row[_ROOT]) and _is_readable(row[_PARAMETERS])):
         return None
-    moments = (*_moments(row), int(walk[3]))
-    return (_equal(row), walk[2], walk[4]) if min(moments) >= 0 and max(moments) <= _LAST_MOMENT else None
+    step, started_at, rest = walk.group(2, 3, 4)
+    moments = (*_moments(row), int(started_at))
+    return (_equal(row), step, rest) if min(moments) >= 0 and max(moments) <= _LAST_MOMENT else None
+
+
+def _is_canonical(process_id: str, root_id: str) -> bool:
+    return _CANONICAL(process_id) is not None and (root_id == process_id or _CANONICAL(root_id) is not None)
 
 
 def _is_readable(text: str) -> bool:
@@ -118,7 +124,7 @@ def plan(crowd: Crowd, change: Change, me: str | None) -> Alike | None:
     values = {"owner": before.owner, "me": me, "status": after.status.id, "now": rows.micros(after.updated_at), "since": rows.micros(after.status_since)}
     values |= {f"h_{name}": value for name, value in records.history_values(entry).items()}
     values |= {f"d_{name}": value for name, value in records.decision_values(decision).items()}
-    return Alike(values, json.dumps([_own(row) for row in crowd.rows.values()]), len(crowd.rows))
+    return Alike(values, {process_id: _own(row) for process_id, row in crowd.rows.items()})
 
 
 def _comes_to_rest_only(change: Change) -> bool:
@@ -135,20 +141,9 @@ def _comes_to_rest_only(change: Change) -> bool:
 _SET = {"updated_at", "status_since", "waiting_until", "owner", "token", "deaths", "deaths_step", "adoptions", "last_seq"}
 
 
-def _own(row: Row) -> dict[str, Any]:
-    process_id, token, revision, last_seq = _guard(row)
-    walk = _WRITTEN_WALK(row[_WALK])
-    assert walk is not None
-    return {"id": process_id, "token": token, "revision": revision, "seq": last_seq + 1, "walk": walk[1]}
-
-
-GIVEN = (
-    sa.column("id", sa.Text()),
-    sa.column("token", sa.BigInteger()),
-    sa.column("revision", sa.BigInteger()),
-    sa.column("seq", sa.BigInteger()),
-    sa.column("walk", sa.Text()),
-)
+def _own(row: Row) -> Own:
+    token, revision, last_seq, walk = _own_columns(row)
+    return token, revision, last_seq + 1, walk.split('"', 4)[3]
 
 
 def update(given: Any) -> Any:

@@ -74,12 +74,15 @@ class Guarded(NamedTuple):
     skips: bool = False  #: a row that somebody has locked is left alone, where the database can do that: the guard fails
 
 
+OWN = ("token", "revision", "seq", "walk")  #: what each row of a crowd has for itself: guards, the number of its next row of history, the id of its walk
+Own = tuple[int, int, int, str]
+
+
 class Alike(NamedTuple):
-    """One verdict for a crowd (crowds.py): the same ``values`` for all, and the rows of ``given`` with what is each one's own."""
+    """One verdict for a crowd (crowds.py): the same ``values`` for all, and by its id what is each one's own."""
 
     values: dict[str, Any]
-    given: str  #: JSON: a list of objects with id, token, revision, seq, walk
-    number: int
+    own: Mapping[str, Own]
 
 
 class Prepared:

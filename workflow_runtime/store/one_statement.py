@@ -30,7 +30,7 @@ from sqlalchemy import bindparam
 from sqlalchemy.dialects import postgresql
 
 from workflow_runtime.store import crowds, keys, rows, tables
-from workflow_runtime.store.dialects import Guarded, Statement
+from workflow_runtime.store.dialects import OWN, Alike, Guarded, Statement
 from workflow_runtime.store.followers import IS_TIMER
 
 _process, _timer = tables.process, tables.timer
@@ -144,9 +144,14 @@ def _dropped(guarded: sa.CTE) -> Any:
     return sa.delete(_timer).where(_timer.c.process_id == guarded.c.id, goes, ~is_armed)
 
 
+_NAMES = ("id", *OWN)
+_TEXTS = {"id", "walk"}
+
+
 def _alike() -> Statement:
     """One verdict for a crowd; see crowds.py. Rows are locked first, in one go: where somebody has one locked, it is left to the next look."""
-    made = sa.func.json_to_recordset(bindparam("given", type_=postgresql.JSON())).table_valued(*crowds.GIVEN)
+    columns = [sa.column(name, sa.Text() if name in _TEXTS else sa.BigInteger()) for name in _NAMES]
+    made = sa.func.json_to_recordset(bindparam("given", type_=postgresql.JSON())).table_valued(*columns)
     given = made.render_derived(name="given_rows", with_types=True)
     locked = sa.select(*given.c).join_from(given, _process, _process.c.id == given.c.id).with_for_update(of=_process, skip_locked=True)
     free = locked.cte("free")
@@ -156,3 +161,9 @@ def _alike() -> Statement:
 
 
 ALIKE = _alike()
+
+
+def values_of_all(verdict: Alike) -> Mapping[str, Any]:
+    """For ``ALIKE``."""
+    own = [dict(zip(_NAMES, (process_id, *each), strict=True)) for process_id, each in verdict.own.items()]
+    return {**verdict.values, "given": rows.to_json(own)}

@@ -256,7 +256,7 @@ class Postgres(Networked):
         return prepared
 
     def alike(self, transaction: Transaction, verdict: Alike) -> set[str]:
-        return {row[0] for row in transaction.rows(one_statement.ALIKE, {**verdict.values, "given": verdict.given})}
+        return {row[0] for row in transaction.rows(one_statement.ALIKE, one_statement.values_of_all(verdict))}
 
     def has_parameter(self, name: str, value: Any) -> sa.ColumnElement[bool]:
         """Compared as the text that PostgreSQL makes of JSON: as a value 1 would equal 1.0."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from sqlalchemy.dialects import sqlite
 from workflow_runtime.core.values import encode
 from workflow_runtime.errors import StoreUnavailable
 from workflow_runtime.store import crowds, rows, tables, trouble
-from workflow_runtime.store.dialects import Alike, Bound, Row, Statement, Transaction, Values
+from workflow_runtime.store.dialects import OWN, Alike, Bound, Row, Statement, Transaction, Values
 from workflow_runtime.store.portable import Portable
 from workflow_runtime.store.trouble import Trouble
 
@@ -28,10 +27,9 @@ WAL_PAUSE = 0.01  #: seconds between attempts to switch a new file to WAL, for w
 
 _insert_timer = sqlite.insert(tables.timer).values({column.name: bindparam(column.name) for column in tables.timer.c})
 
-_each = sa.func.json_each(bindparam("given")).table_valued("value")
-_given = sa.select(
-    *(sa.func.json_extract(_each.c.value, sa.literal_column(f"'$.{column.name}'"), type_=column.type).label(column.name) for column in crowds.GIVEN)
-).subquery("given")
+_each = sa.func.json_each(bindparam("given")).table_valued("key", "value")
+_own = (sa.func.json_extract(_each.c.value, sa.literal_column(f"'$[{place}]'")).label(name) for place, name in enumerate(OWN))
+_given = sa.select(_each.c.key.label("id"), *_own).subquery("given")
 _DECIDED = crowds.update(_given).returning(tables.process.c.id)
 _FOLLOWING = (crowds.drop(_given), crowds.tell(_given), crowds.decide(_given))
 
@@ -138,10 +136,10 @@ class Sqlite(Portable):
         return transaction.row(returning, values)
 
     def alike(self, transaction: Transaction, verdict: Alike) -> set[str]:
-        values = {**verdict.values, "given": verdict.given}
+        values = {**verdict.values, "given": rows.to_json(verdict.own)}
         written = {row[0] for row in transaction.rows(_DECIDED, values)}
-        if len(written) < verdict.number:
-            values["given"] = json.dumps([row for row in json.loads(verdict.given) if row["id"] in written])
+        if len(written) < len(verdict.own):
+            values["given"] = rows.to_json({process_id: own for process_id, own in verdict.own.items() if process_id in written})
         for statement in _FOLLOWING if written else ():
             transaction.run(statement, values)
         return written

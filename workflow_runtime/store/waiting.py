@@ -38,6 +38,7 @@ _IS_RESERVED = _timer.c.kind.in_([sa.literal_column(f"'{kind.value}'") for kind 
 _OWNER_LIVES = sa.select(sa.literal_column("1")).where(_server.c.id == _process.c.owner, _server.c.dead_at.is_(None)).exists()
 _A_ROW: sa.Select[Any] = sa.select(sa.literal_column("1")).where(_timer.c.process_id == _process.c.id, _IS_RESERVED).limit(sa.literal_column("1"))
 _COMES_BACK = _A_ROW.scalar_subquery().is_not(None)  # not EXISTS, for which PostgreSQL may read all rows of the table into a hash
+_ANY_ROW: sa.Select[Any] = sa.select(sa.literal_column("1")).where(_timer.c.process_id == _process.c.id).limit(sa.literal_column("1"))
 _WAITS: sa.Select[Any] = sa.select(sa.literal_column("1")).where(_timer.c.process_id == bindparam("process_id"), _IS_RESERVED).limit(sa.literal_column("1"))
 _IS_ORPHAN = sa.and_(
     _process.c.status == tables.RUNNING,
@@ -57,6 +58,7 @@ _ORPHANS = (
     .order_by(_process.c.created_at, _process.c.id)
     .limit(bindparam("limit", type_=sa.Integer()))
 )
+_ORPHANS_AND_TIMERS = _ORPHANS.add_columns(_ANY_ROW.scalar_subquery())
 
 
 def _of_process(column: sa.ColumnElement[Any]) -> sa.ScalarSelect[Any]:
@@ -95,11 +97,16 @@ class DueRow(NamedTuple):
     deaths: int
 
 
-def orphans(transaction: Transaction, me: str | None, after: tuple[int, str] | None, limit: int, nobody_lives: bool) -> list[Row]:
-    """Rows of orphans behind the cursor, the oldest first: in an order that does not change while they move."""
+def orphans(
+    transaction: Transaction, me: str | None, after: tuple[int, str] | None, limit: int, nobody_lives: bool = False, *, timers: bool = False
+) -> list[Row]:
+    """Rows of orphans behind the cursor, the oldest first: in an order that does not change while they move.
+
+    With ``timers`` each ends with whether it has any row there, readable or not.
+    """
     created_at, process_id = after or FIRST
     values = {"me": me, "created_at": created_at, "id": process_id, "limit": limit, "nobody_lives": nobody_lives}
-    return list(transaction.rows(_ORPHANS, values))
+    return list(transaction.rows(_ORPHANS_AND_TIMERS if timers else _ORPHANS, values))
 
 
 def due(transaction: Transaction, now: int, limit: int, without: Collection[str]) -> list[DueRow]:
@@ -146,13 +153,7 @@ def timers_of(transaction: Transaction, ids: list[UUID]) -> dict[UUID, tuple[Tim
     return {process_id: tuple(timers) for process_id, timers in found.items()}
 
 
-def with_timers(transaction: Transaction, ids: Sequence[str]) -> set[str]:
-    statement, values = _among(_WITH_TIMERS, ids)
-    return {process_id for (process_id,) in transaction.rows(statement, values)}
-
-
 _TIMERS_OF = sa.select(_timer.c.process_id, *_TIMER).order_by(_timer.c.due, _timer.c.name)
-_WITH_TIMERS = sa.select(_timer.c.process_id)
 
 
 def _among(statement: sa.Select[Any], ids: Sequence[str]) -> tuple[Statement, Values]:

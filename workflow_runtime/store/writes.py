@@ -249,18 +249,14 @@ class Store:
         with self.dialect.read() as transaction:
             return waiting.timers_of(transaction, list(ids))
 
-    def with_timers(self, ids: Sequence[str]) -> set[str]:
-        """Which of these have any timer row, readable or not; in one query."""
-        with self.dialect.read() as transaction:
-            return waiting.with_timers(transaction, ids)
-
     # -- what waits --
 
     def orphan_crowds(self, *, me: str | None, after: tuple[int, str] | None = None, limit: int = 100) -> tuple[list[Orphans], tuple[int, str] | None]:
         """As ``orphans``, those that are alike together (crowds.py), where the database takes crowds; and the cursor behind the last."""
+        takes_crowds = self.dialect.takes_crowds
         with self.dialect.read() as transaction:
-            found = waiting.orphans(transaction, me, after, limit, False)
-        each = crowds.gathered(found) if self.dialect.takes_crowds else map(rows.read_or_note, found)
+            found = waiting.orphans(transaction, me, after, limit, timers=takes_crowds)
+        each = crowds.gathered(found) if takes_crowds else map(rows.read_or_note, found)
         return list(each), crowds.cursor(found[-1]) if found else None
 
     def apply_alike(self, crowd: Crowd, change: Change, spelled: Callable[[], Sequence[Change]]) -> set[str] | None:
