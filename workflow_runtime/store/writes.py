@@ -169,6 +169,12 @@ class Store:
         with self.dialect.read() as transaction:
             return self.dialect.timed(transaction, _LOAD, {"id": str(process_id)})
 
+    def load_all(self, ids: Sequence[UUID]) -> dict[UUID, Process]:
+        """Those that are there and can be read, in one SELECT."""
+        with self.dialect.read() as transaction:
+            found = map(rows.read_or_note, waiting.processes(transaction, list(ids)))
+        return {process.id: process for process in found if isinstance(process, Process)}
+
     def apply(self, change: Change, *, me: str | None = None, patience: Patience | None = None) -> Applied:
         """One transaction: the whole change, or nothing. ProcessAlreadyExists when a creation meets another process.
 
@@ -186,9 +192,9 @@ class Store:
             with self.dialect.read() as transaction:
                 return looking.met(transaction, change, met)
 
-    def apply_all(self, batch: Sequence[Change], *, patience: Patience | None = None) -> list[Applied]:
+    def apply_all(self, batch: Sequence[Change], *, me: str | None = None, patience: Patience | None = None) -> list[Applied]:
         """Many changes in one transaction, each guarded on its own: a lost one takes nothing from the others."""
-        planned = [changes.plan(change, self._me) for change in batch]
+        planned = [changes.plan(change, me or self._me) for change in batch]
         try:
             return self._in(self.dialect.write, lambda transaction: changes.run_all(transaction, planned))
         except StoreUnavailable as error:
