@@ -138,7 +138,7 @@ class TimerLoop:
             if len(batch) == 1:
                 batches.append(batch)
             open_batch = batch if together else open_batch
-        if wants_more and len(batches) == 1 and FEWEST <= len(open_batch) < MOST:
+        if wants_more and batches == [open_batch] and len(open_batch) < MOST:
             return []
         return [part for batch in batches for part in (([row] for row in batch) if len(batch) < FEWEST else (batch,))]
 
@@ -203,7 +203,7 @@ class TimerLoop:
             self.engine.live.drop(row.process_id)
 
     def _fire_together(self, batch: list[DueRow], ids: frozenset[UUID]) -> None:
-        left = set[UUID]()
+        left: Collection[UUID] = ()
         try:
             left = self._committed(batch, ids)
         finally:
@@ -248,6 +248,9 @@ class TimerLoop:
             passes = isinstance(error, StoreUnavailable | Fenced)
             log.log(logging.INFO if passes else logging.ERROR, "timer %r of process %s cannot be fired here: %s", row.timer.name, row.process_id, error)
             self._put_aside([row.version if isinstance(error, (SchemeNotFound, SchemeError)) else row.process_id])
+        except BaseException:  # of a condition: the worker tells of it
+            self._put_aside([row.process_id])
+            raise
         finally:
             self.engine.live.drop(row.process_id)
 
