@@ -27,6 +27,7 @@ parameters:
 commands: {out: {}}
 timers:
   plain: {interval: 1h}
+  later: {interval: 61m}
   round: {interval: 30m}
   hourly: {cron: "0 * * * *", missed: fire_all}
   dated: {at: "2030-01-01 01:00:00"}
@@ -58,7 +59,7 @@ activities:
 transitions:
   - {from: Begin, to: End, on: {command: out}}
   - {from: Plain, to: Rest, on: {timer: plain}}
-  - {from: Plain, to: End, on: {timer: chosen}}
+  - {from: Plain, to: End, on: {timer: later}}
   - {from: Round, to: Round, on: {timer: round}}
   - {from: Hourly, to: Hourly, on: {timer: hourly}}
   - {from: Dated, to: Rest, on: {timer: dated}, when: "Amount > 1"}

@@ -37,6 +37,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from functools import partial
 from hashlib import blake2b
+from itertools import groupby
 from operator import itemgetter
 from uuid import UUID
 
@@ -127,18 +128,20 @@ class TimerLoop:
         """What may be fired, a batch where the first of its rows stands. ``wants_more``: of what is due only the first rows were read,
         and they may be too few: then a batch that is all there is has to grow first, and what is others' is left to them."""
         quiet = self.engine.schemes.quiet_timers({row.version for _, row in turns})
-        batches, open_batch, met = list[list[DueRow]](), list[DueRow](), set[UUID]()
-        for place, row in turns:
-            together = row.timer.kind is TimerKind.TIMER and (row.version, row.timer.name) in quiet
-            if (together and place and wants_more) or not self._may_fire(row, met):
-                continue
-            met.add(row.process_id)
-            batch = open_batch if together and len(open_batch) % MOST else []
-            batch.append(row)
-            if len(batch) == 1:
-                batches.append(batch)
-            open_batch = batch if together else open_batch
-        if wants_more and batches == [open_batch] and len(open_batch) < MOST:
+        batches, met = list[list[DueRow]](), set[UUID]()
+        for place, group in groupby(turns, itemgetter(0)):
+            together: list[DueRow] = []
+            for _, row in group:
+                is_quiet = row.timer.kind is TimerKind.TIMER and (row.version, row.timer.name) in quiet
+                if (is_quiet and place and wants_more) or not self._may_fire(row, met):
+                    continue
+                met.add(row.process_id)
+                if is_quiet and len(together) % MOST:
+                    together.append(row)
+                    continue
+                batches.append([row])
+                together = batches[-1] if is_quiet else together
+        if wants_more and len(batches) == 1 and (batches[0][0].version, batches[0][0].timer.name) in quiet and len(batches[0]) < MOST:
             return []
         return [part for batch in batches for part in (([row] for row in batch) if len(batch) < FEWEST else (batch,))]
 
