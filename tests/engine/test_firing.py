@@ -77,6 +77,7 @@ def test_more_than_go_together_are_several_batches(bench: Bench, sizes: list[int
         ("  - {from: B, to: Act}\n", False),
         ('  - {from: B, to: C}\n  - {from: C, to: Act, when: "1 > 2"}\n', False),
     ],
+    ids=["rest", "a quiet chain", "one step further", "perhaps"],
 )
 def test_where_an_action_may_follow_each_has_a_worker_of_its_own(bench: Bench, sizes: list[int], more: str, is_quiet: bool) -> None:
     scheme = QUIET.replace("End: {final: true}}", "End: {final: true}, Act: {actions: [Note]}}") + more + "  - {from: Act, to: End, on: {command: out}}\n"
