@@ -48,11 +48,6 @@ _JOURNAL = (
     .where(_journal.c.process_id == bindparam("id"), _journal.c.walk_id == bindparam("walk_id"))
     .order_by(_journal.c.id)
 )
-_REQUEST_CANCEL = (
-    sa.update(_process)
-    .where(_process.c.id == bindparam("this"), _process.c.status == tables.RUNNING, _process.c.owner.is_not(None))
-    .values(cancel_requested=bindparam("request"))
-)
 
 
 class Store:
@@ -231,8 +226,7 @@ class Store:
 
     def request_cancel(self, process_id: UUID, request: CancelRequest) -> bool:
         """Outside the guard, without a new revision; False unless the process is Running and has an owner."""
-        values = {"this": str(process_id), "request": rows.encode_cancel(request)}
-        return self._in(self.dialect.single, lambda transaction: transaction.run(_REQUEST_CANCEL, values)) == 1
+        return self._in(self.dialect.single, lambda transaction: changes.request_cancel(transaction, process_id, request))
 
     def journal(self, process_id: UUID, walk_id: str) -> tuple[JournalEntry, ...]:
         """In the order of writing."""
