@@ -246,9 +246,10 @@ def test_what_a_batch_takes_too_long_for_is_fired_one_by_one(bench: Bench, sizes
 # ------------------------------------------------------------------ the whole of it
 
 
-def test_what_the_database_refuses_as_a_whole_is_fired_one_by_one(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [ValueError("broken on purpose"), StoreUnavailable("a row is locked", outcome="known", reason="timeout")], ids=repr)
+def test_what_the_database_refuses_as_a_whole_is_fired_one_by_one(bench: Bench, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def refuse(self: Store, *given: Any, **named: Any) -> Any:
-        raise ValueError("broken on purpose")
+        raise error
 
     monkeypatch.setattr(Store, "apply_all", refuse)
     runtime = bench(QUIET)

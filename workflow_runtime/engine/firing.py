@@ -16,8 +16,9 @@ its turn comes after ``LONGEST`` seconds       left: conditions are users' code 
 its guard fails                                left: another was first
 =============================================  =====================================================
 
-A change that the database refuses takes the whole transaction with it: then all are left. Where the database is away, or this
-server may not write, nobody is: StoreUnavailable, Fenced. Rows are locked in the order of their ids, so two servers never wait for each other.
+A change that the database refuses, or a row that somebody keeps locked, takes the whole transaction with it: then all are left. Where the
+database is away, or this server may not write, nobody is: StoreUnavailable, Fenced. Rows are locked in the order of their ids, so two servers never
+wait for each other.
 """
 
 from __future__ import annotations
@@ -31,11 +32,13 @@ from workflow_runtime.engine.engine import Engine
 from workflow_runtime.engine.executor import Executor
 from workflow_runtime.engine.sketching import sketch
 from workflow_runtime.errors import Fenced, StoreUnavailable
+from workflow_runtime.store.trouble import Trouble
 from workflow_runtime.store.writes import DueRow, Outcome
 
 log = logging.getLogger("workflow_runtime.engine")
 
 FEWEST, MOST = 4, 50  #: timers of a batch
+OF_ONE_ROW = (Trouble.CONTENDED, Trouble.TIMEOUT)  #: the others may have no part in it
 LONGEST = 0.25  #: seconds, after which no more timers are decided
 
 
@@ -53,9 +56,11 @@ class Batch:
         try:
             self._decide(due)
             self._commit()
-        except (StoreUnavailable, Fenced):
+        except Fenced:
             raise
         except Exception as error:
+            if isinstance(error, StoreUnavailable) and error.nouns.get("reason") not in OF_ONE_ROW:
+                raise
             log.info("%d timers are fired one by one: %s", len(due), error)
             self.left = {row.process_id for row in due}
 

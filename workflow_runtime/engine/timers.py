@@ -70,7 +70,7 @@ class TimerLoop:
         self.engine, self.executor, self.workers, self.wait = engine, executor, workers, wait
         self._set_aside: dict[UUID | str, datetime] = {}  #: processes, and versions that cannot be read; until when
         self._passed_over: set[UUID] = set()  #: due, and in hand here when it was looked at
-        self._more = False  #: more was due than there were workers
+        self._more = False  #: more was due than there were workers, or may go together at once
         self._busy_since: datetime | None = None  #: since when there always was more, or a round went by age
         self._together: list[frozenset[UUID]] = []  #: batches that are not committed yet
         self._yielded: datetime | None = None  #: when the first of the rows that were left to others is ours too
