@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from little_schemes import END, HERE, OTHERWISE, START, asks, clock, codes, only, scheme, way, when
 
 from workflow_runtime.core.problems import problems
-from workflow_runtime.core.scheme_elements import Activity, Condition, ExceptionHandler, Fork, Recovery, Restriction, Timeout
+from workflow_runtime.core.reachability import quiet_timers
+from workflow_runtime.core.scheme_elements import ActionRef, Activity, Condition, ExceptionHandler, Fork, Recovery, Restriction, Timeout
 from workflow_runtime.core.scheme_words import ConditionType, ReactionType, RecoveryKind, RestrictionType, TimerType
 from workflow_runtime.errors import Problem
 
@@ -259,3 +262,32 @@ def test_an_empty_tuple_of_conditions_breaks_no_check() -> None:
 def test_a_mix_with_otherwise_does_not_hide_the_graph() -> None:
     mixed = (Condition(), Condition(type=ConditionType.OTHERWISE))
     assert codes(problems(scheme(START, END, way("Start", "End", conditions=mixed))), "error") == ["condition_mix"]
+
+
+# Timers behind which nothing is run
+
+
+ACTING = Activity(name="Acting", implementation=(ActionRef(name="Note"),))
+
+
+@pytest.mark.parametrize(
+    ("parts", "quiet"),
+    [
+        ([way("Start", "End", timer="bell")], {"bell"}),
+        ([way("Start", "Acting", timer="bell")], set()),
+        ([way("Start", "One", timer="bell"), way("One", "Two"), way("Two", "Acting")], set()),
+        ([way("Start", "One", timer="bell"), way("One", "Acting", conditions=when("1 > 2"))], set()),
+        ([way("Start", "One", timer="bell"), way("One", "Acting", command="go")], {"bell"}),
+        ([way("Start", "One", timer="bell"), way("One", "Acting", timer="later")], {"bell"}),
+        ([way("Start", "One", timer="bell"), way("One", "Acting", timer="at once")], set()),
+        ([way("Start", "End", timer="bell"), way("One", "Acting", timer="bell")], set()),
+        ([way("Acting", "End", timer="bell")], {"bell"}),
+        ([Activity(name="Idle", idle_timeout=Timeout(timer="1h", type=ReactionType.SET_ACTIVITY, target="One"))], {"idle timeout"}),
+        ([Activity(name="Idle", idle_timeout=Timeout(timer="1h", type=ReactionType.SET_ACTIVITY, target="Acting"))], set()),
+        ([Activity(name="Idle", idle_timeout=Timeout(timer="1h", type=ReactionType.SET_STATE, target="Nowhere"))], {"idle timeout"}),
+    ],
+    ids=str,
+)
+def test_timers_behind_which_no_action_is_run_before_the_next_rest(parts: list[Any], quiet: set[str]) -> None:
+    timers = (clock("bell"), clock("later"), clock("at once", value="0"))
+    assert quiet_timers(scheme(START, END, ACTING, "One", "Two", *timers, *parts)) == quiet

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from belfry import batch_of, due
 from bench import engine_of
 from counters import Cost, compiling, cost
 from orphanage import SENDING, Orphanage
@@ -159,4 +160,33 @@ def test_a_default_verdict_costs_exactly_so_much_and_compiles_nothing(orphanage:
     more = many.minus(few)
     each = (PER_VERDICT_ALONE if alone else PER_VERDICT)[kind]
     assert more == Cost(*(number * (MANY - FEW) for number in each))
+    assert compiled.texts == []
+
+
+# ------------------------------------------------------------------ timers that fall due together
+
+#: of two timers: a look at the processes, one at their timers, and one transaction
+TWO_TIMERS = {"sqlite": Cost(1, 8, 0), "postgresql": Cost(1, 4, 5), "mysql": Cost(1, 9, 11)}
+#: of one timer more: on PostgreSQL they travel together
+PER_TIMER = {"sqlite": Cost(0, 3, 0), "postgresql": Cost(0, 1, 0), "mysql": Cost(0, 3, 3)}
+
+
+def fired_together(runtime: WorkflowRuntime, number: int) -> Cost:
+    ids = {runtime.create_instance("Costs").id for _ in range(number)}
+    for each in ids:
+        runtime.set_activity(each, "Timed", actor="olga", reason="test")
+    rows = [row for row in due(runtime) if row.process_id in ids]
+    batch = batch_of(runtime)
+    found = cost(engine_of(runtime).store, lambda: batch.fire(rows))
+    assert {runtime.get_process(each).activity for each in ids} == {"Rung"}
+    return found
+
+
+def test_timers_that_are_fired_together_cost_exactly_so_much_and_compile_nothing(runtime: WorkflowRuntime, kind: str) -> None:
+    for number in (2, 4, 8) * WARM:
+        fired_together(runtime, number)
+    with compiling() as compiled:
+        two, eight = fired_together(runtime, 2), fired_together(runtime, 8)
+    assert two == TWO_TIMERS[kind]
+    assert eight.minus(two) == Cost(*(6 * each for each in PER_TIMER[kind]))
     assert compiled.texts == []

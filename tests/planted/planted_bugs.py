@@ -291,7 +291,7 @@ BUGS = (
     PlantedBug(
         name="cancel raising the revision",
         sentence="A request to cancel counts as a write, so that the server which executes the process is refused.",
-        file="workflow_runtime/store/writes.py",
+        file="workflow_runtime/store/changes.py",
         old='.values(cancel_requested=bindparam("request"))',
         new='.values(cancel_requested=bindparam("request"), revision=_process.c.revision + 1)',
         caught_by=(f"{GUARDS}::test_only_what_is_executed_can_be_flagged_and_the_revision_stays",),
@@ -329,9 +329,9 @@ BUGS = (
         name="timer removed before the command",
         sentence="The row of a due timer goes in a transaction of its own, before the walk is claimed.",
         file="workflow_runtime/engine/executor.py",
-        old="            walk = evolve(self._prototype(Trigger(TriggerKind.TIMER, timer.name)), due=timer.due)\n",
-        new="            process = self.commit(Change(kind=ChangeKind.OPERATE, before=process, after=evolve(process), drop=(timer.name,)))\n"
-        "            walk = evolve(self._prototype(Trigger(TriggerKind.TIMER, timer.name)), due=timer.due)\n",
+        old="        if timer.name == arming.IDLE_TIMEOUT and (target",
+        new="        process = self.commit(Change(kind=ChangeKind.OPERATE, before=process, after=evolve(process), drop=(timer.name,)))\n"
+        "        if timer.name == arming.IDLE_TIMEOUT and (target",
         caught_by=(f"{MATRIX}::test_killed_and_resumed[life-claim.before:2]",),
     ),
     PlantedBug(
@@ -341,6 +341,22 @@ BUGS = (
         old="drop = (walk.trigger.name,) if walk.trigger.kind is TriggerKind.TIMER else ()",
         new="drop = ()",
         caught_by=("tests/core/test_rules_begin.py::test_firing_a_timer_removes_its_row_with_the_claim",),
+    ),
+    PlantedBug(
+        name="a batch without the beat",
+        sentence="Timers that fall due together are fired by a server whose beat does not arrive.",
+        file="workflow_runtime/engine/engine.py",
+        old="        self._require_beat()\n        return [applied.outcome",
+        new="        return [applied.outcome",
+        caught_by=("tests/engine/test_firing.py::test_without_the_right_to_write_nothing_is_fired",),
+    ),
+    PlantedBug(
+        name="a batch with actions",
+        sentence="Timers behind which an action may follow are decided together, and wait for each other's actions.",
+        file="workflow_runtime/core/reachability.py",
+        old="acting = _closure([a.name for a in scheme.activities if a.implementation], _neighbours(automatic))",
+        new="acting = {a.name for a in scheme.activities if a.implementation}",
+        caught_by=("tests/engine/test_firing.py::test_where_an_action_may_follow_each_has_a_worker_of_its_own[one step further]",),
     ),
     PlantedBug(
         name="local clock in the due check",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -54,6 +55,7 @@ def lost_claims() -> list[Change]:
     """From now on, of every runtime in this process."""
     lost: list[Change] = []
     apply: Any = Store.apply
+    apply_all: Any = Store.apply_all
 
     def noting(store: Store, change: Change, *given: Any, **named: Any) -> Any:
         applied = apply(store, change, *given, **named)
@@ -61,7 +63,13 @@ def lost_claims() -> list[Change]:
             lost.append(change)
         return applied
 
+    def noting_all(store: Store, batch: Sequence[Change], *given: Any, **named: Any) -> Any:
+        found = apply_all(store, batch, *given, **named)
+        lost.extend(change for change, applied in zip(batch, found, strict=True) if applied.outcome is Outcome.LOST)
+        return found
+
     Store.apply = noting  # type: ignore[method-assign]
+    Store.apply_all = noting_all  # type: ignore[method-assign]
     return lost
 
 

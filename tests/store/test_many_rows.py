@@ -35,6 +35,7 @@ ASKED: dict[str, Callable[[Store, Reader], Any]] = {
     "delete": lambda store, _: store.apply(deletion(put(store, process(), arm=(timer(),)))),
     "one verdict for many": lambda store, _: alike(store),
     "journal": lambda store, _: store.journal(uuid4(), "w"),
+    "load all": lambda store, _: store.load_all([uuid4() for _ in range(100)]),
     "timers of": lambda store, _: store.timers_of([uuid4() for _ in range(100)]),
     "orphans": lambda store, _: store.orphans(me="me", after=FIRST, limit=500),
     "orphans when nobody lives": lambda store, _: store.orphans(me="me", nobody_lives=True, limit=500),

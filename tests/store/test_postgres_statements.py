@@ -139,6 +139,7 @@ def test_journal_rows_keep_their_order_in_one_statement(store: Store, reader: Re
 
 ASKED: dict[str, Callable[[Store, Reader], Any]] = {
     "load": lambda store, _: store.load(uuid4()),
+    "load all": lambda store, _: store.load_all([uuid4(), uuid4()]),
     "claim": lambda store, _: store.apply(claim(process())),
     "full": lambda store, _: store.apply(full(process(owner="me", status=ProcessStatus.RUNNING))),
     "create": lambda store, _: store.apply(creation(process(), arm=(timer(),))),

@@ -27,6 +27,7 @@ ASKED: dict[str, Callable[[Store, Reader], Any]] = {
     "cancel": lambda store, _: store.request_cancel(uuid4(), CancelRequest("a", "r")),
     "journal": lambda store, _: store.journal(uuid4(), "w"),
     "timers": lambda store, _: store.timers(uuid4()),
+    "load all": lambda store, _: store.load_all([uuid4(), uuid4()]),
     "timers of": lambda store, _: store.timers_of([uuid4(), uuid4()]),
     "orphans": lambda store, _: store.orphans(me="me", after=FIRST),
     "orphans when nobody lives": lambda store, _: store.orphans(me="me", nobody_lives=True),

@@ -26,14 +26,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
+from workflow_runtime.core.arming import IDLE_TIMEOUT
 from workflow_runtime.core.finding import Finding, listed, owners
+from workflow_runtime.core.handling import target_of
 from workflow_runtime.core.scheme import Scheme
 from workflow_runtime.core.scheme_elements import Activity, ExceptionHandler, Timeout, Transition
 from workflow_runtime.core.scheme_words import ConditionType, TriggerType
 from workflow_runtime.core.timing import IMMEDIATE
 from workflow_runtime.core.values import quoted
 
-__all__ = ["reachability", "reactions"]
+__all__ = ["quiet_timers", "reachability", "reactions"]
 
 
 def reachability(scheme: Scheme) -> Iterator[Finding]:
@@ -45,6 +47,18 @@ def reachability(scheme: Scheme) -> Iterator[Finding]:
         yield from _never_taken(group)
         yield from _otherwise_alone(scheme, group)
     yield from _loops(scheme)
+
+
+# What acts
+
+
+def quiet_timers(scheme: Scheme) -> frozenset[str]:
+    """Names of the timers behind which no action is run before the next rest, whichever way is taken."""
+    automatic = ((t.target, t.source) for t in scheme.transitions if t.trigger.type is TriggerType.AUTO or _fires_at_once(scheme, t))
+    acting = _closure([a.name for a in scheme.activities if a.implementation], _neighbours(automatic))
+    ways = [(t.trigger.name, t.target) for t in scheme.transitions if t.trigger.type is TriggerType.TIMER]
+    ways += [(IDLE_TIMEOUT, target_of(scheme, idle.type, idle.target)) for a in scheme.activities if (idle := a.idle_timeout)]
+    return frozenset({name for name, _ in ways} - {name for name, target in ways if target in acting})
 
 
 # Ways in and ways to an end

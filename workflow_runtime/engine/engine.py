@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from functools import partial
@@ -158,6 +158,11 @@ class Engine:
         if applied.outcome is Outcome.APPLIED and recovering.clears(change):
             self.on_cleared()
         return applied.outcome, applied.cancel_requested
+
+    def apply_all(self, changes: Sequence[Change]) -> list[Outcome]:
+        """As ``apply``, for changes from rest to rest, in one transaction: each is guarded on its own. Fenced, StoreUnavailable."""
+        self._require_beat()
+        return [applied.outcome for applied in self.store.apply_all(changes, me=self.me, patience=self.patience())]
 
     def patience(self) -> Patience:
         """How long one piece of work in hand waits for the database, from now on."""

@@ -5,7 +5,7 @@ A claim from rest that finds another revision is a lost race: load again, decide
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
@@ -16,7 +16,20 @@ from workflow_runtime.core.evolving import evolve
 from workflow_runtime.core.frozen import EMPTY
 from workflow_runtime.core.keys import Key
 from workflow_runtime.core.nearness import did_you_mean, nearest
-from workflow_runtime.core.process import Change, EntryKind, JournalEntry, Parameters, Process, ProcessStatus, Timer, TimerKind, Trigger, TriggerKind, Walk
+from workflow_runtime.core.process import (
+    Change,
+    ChangeKind,
+    EntryKind,
+    JournalEntry,
+    Parameters,
+    Process,
+    ProcessStatus,
+    Timer,
+    TimerKind,
+    Trigger,
+    TriggerKind,
+    Walk,
+)
 from workflow_runtime.core.scheme import Scheme
 from workflow_runtime.core.scheme_elements import Command, Transition
 from workflow_runtime.core.scheme_words import LocalizeType, TriggerType
@@ -147,34 +160,48 @@ class Executor:
             return self.decide(process_id, partial(self._take_up, timer))
 
         def decide(process: Process) -> Process | None:
-            if not process.status.accepts_commands or not self._stands(timer, process.id, order):
+            walk = self.walk_of(timer, order)
+            try:
+                change = self.answer(process, timer, self.engine.store.timers(process.id), walk, order)
+            except ConditionFailed as error:
+                return self.break_off(process, walk, error)
+            if change is None:
                 return None
-            self.engine.require_bound(process)
-            spec = process.pinned.timer(timer.name)
-            if order is None and spec is not None and timing.is_too_late(spec, timer.due, self.engine.now()):
-                return self._refuse(process, timer, EntryKind.TIMER_SKIPPED, order)
-            walk = evolve(self._prototype(Trigger(TriggerKind.TIMER, timer.name)), due=timer.due)
-            walk = evolve(walk, actor=order.actor, reason=order.reason) if order else walk
-            if timer.name == arming.IDLE_TIMEOUT and (target := _after_idling(process)):
-                return self._drive(process, evolve(walk, activity=target), order)
-            return self._take(process, walk, order=order) or self._refuse(process, timer, EntryKind.NOT_APPLICABLE, order)
+            return Run(self.engine, process, begun=change).drive() if change.kind is ChangeKind.CLAIM else self.commit(change)
 
         try:
             with self.engine.live.hold(process_id):
                 return decide(self.engine.load(process_id))
         except LostRace:  # mostly to a server that has fired it: one look at the row tells, and no more is spent on it
-            return self.decide(process_id, decide) if self._stands(timer, process_id, order) else None
+            return self.decide(process_id, decide) if _stands(timer, self.engine.store.timers(process_id), order) else None
 
-    def _stands(self, timer: Timer, process_id: UUID, order: operating.Order | None) -> bool:
-        rows = self.engine.store.timers(process_id)
-        return any(row.name == timer.name and (order is not None or row.due == timer.due) for row in rows)
+    def walk_of(self, timer: Timer, order: operating.Order | None = None) -> Walk:
+        """What a due timer wants to begin: its transition is not chosen yet."""
+        walk = evolve(self._prototype(Trigger(TriggerKind.TIMER, timer.name)), due=timer.due)
+        return evolve(walk, actor=order.actor, reason=order.reason) if order else walk
 
-    def _refuse(self, process: Process, timer: Timer, kind: EntryKind, order: operating.Order | None) -> Process:
+    def answer(self, process: Process, timer: Timer, rows: Sequence[Timer], walk: Walk, order: operating.Order | None = None) -> Change | None:
+        """What becomes of a due timer: the claim of a run, or a refusal. None: not now, or no longer due. Nothing is written. ConditionFailed.
+
+        ``rows`` are the timers of the process, read behind it: what is written between the two raises its revision.
+        """
+        if not process.status.accepts_commands or not _stands(timer, rows, order):
+            return None
+        self.engine.require_bound(process)
+        spec = process.pinned.timer(timer.name)
+        if order is None and spec is not None and timing.is_too_late(spec, timer.due, self.engine.now()):
+            return self._refusal(process, timer, rows, EntryKind.TIMER_SKIPPED, order)
+        if timer.name == arming.IDLE_TIMEOUT and (target := _after_idling(process)):
+            return self._claim(process, evolve(walk, activity=target), order)
+        chosen = self._chosen(process, walk)
+        return self._claim(process, chosen, order) if chosen else self._refusal(process, timer, rows, EntryKind.NOT_APPLICABLE, order)
+
+    def _refusal(self, process: Process, timer: Timer, rows: Sequence[Timer], kind: EntryKind, order: operating.Order | None) -> Change:
         engine, now = self.engine, self.engine.now()
-        rows = {row.name for row in engine.store.timers(process.id) if row.kind is TimerKind.TIMER}
+        names = {row.name for row in rows if row.kind is TimerKind.TIMER}
         due_of = engine.due_of(process, None, now=now, quiet=True)
         actor, reason = (order.actor, order.reason) if order else (None, None)
-        return self.commit(rules.refuse_timer(process, timer, rows, due_of, kind=kind, server=engine.me, now=now, actor=actor, reason=reason))
+        return rules.refuse_timer(process, timer, names, due_of, kind=kind, server=engine.me, now=now, actor=actor, reason=reason)
 
     def _take_up(self, row: Timer, process: Process) -> Process | None:
         """Since the row was found the process may have been taken up, and may wait again, for a later moment."""
@@ -250,28 +277,30 @@ class Executor:
             except LostRace:
                 raise ProcessBusy(f"process {process_id} is being moved by others; repeat the call", process_id=process_id) from None
 
-    def _take(self, process: Process, prototype: Walk, rights: Asker | None = None, order: operating.Order | None = None) -> Process | None:
+    def _take(self, process: Process, prototype: Walk, rights: Asker | None) -> Process | None:
         """Takes the first transition of the walk's trigger, and drives; None where none can be taken.
 
-        A condition that raises breaks the process off before the error reaches the caller. An ``order`` stands in history.
+        A condition that raises breaks the process off before the error reaches the caller.
         """
-        judge = Judge(self.engine, self.engine.compiled(process), process, prototype)
-        name = prototype.trigger.name
         try:
-            if rights is not None:
-                _require_rights(judge, process, name, rights)
-            transition = judge.choose(_TYPE_OF[prototype.trigger.kind], name, rights)
+            walk = self._chosen(process, prototype, rights)
         except ConditionFailed as error:
             return self.break_off(process, prototype, error)
-        if transition is None:
-            return None
-        walk = evolve(prototype, transition=transition.name, activity=transition.target)
-        return self._drive(process, walk, order)
+        return None if walk is None else Run(self.engine, process, begun=self._claim(process, walk)).drive()
 
-    def _drive(self, process: Process, walk: Walk, order: operating.Order | None) -> Process:
+    def _chosen(self, process: Process, prototype: Walk, rights: Asker | None = None) -> Walk | None:
+        """The walk along the first transition of its trigger that can be taken; ConditionFailed."""
+        judge = Judge(self.engine, self.engine.compiled(process), process, prototype)
+        name = prototype.trigger.name
+        if rights is not None:
+            _require_rights(judge, process, name, rights)
+        transition = judge.choose(_TYPE_OF[prototype.trigger.kind], name, rights)
+        return evolve(prototype, transition=transition.name, activity=transition.target) if transition else None
+
+    def _claim(self, process: Process, walk: Walk, order: operating.Order | None = None) -> Change:
+        """An ``order`` stands in history."""
         begun = rules.begin(process, walk, owner=self.engine.me, now=walk.started_at)
-        begun = operating.told(begun, order, server=self.engine.me, now=walk.started_at) if order else begun
-        return Run(self.engine, process, begun=begun).drive()
+        return operating.told(begun, order, server=self.engine.me, now=walk.started_at) if order else begun
 
     def break_off(self, process: Process, attempted: Walk, error: ConditionFailed) -> Process:
         """A condition raised before the walk could begin: that is committed, then raised again unless a listener knows better."""
@@ -293,6 +322,10 @@ class Executor:
             inputs=inputs,
             temporary=temporary,
         )
+
+
+def _stands(timer: Timer, rows: Sequence[Timer], order: operating.Order | None) -> bool:
+    return any(row.name == timer.name and (order is not None or row.due == timer.due) for row in rows)
 
 
 def _after_idling(process: Process) -> str:

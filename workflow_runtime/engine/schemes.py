@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from workflow_runtime.core.expression import Expression, compile_expression
 from workflow_runtime.core.machine import Machine
+from workflow_runtime.core.reachability import quiet_timers
 from workflow_runtime.core.scheme import Scheme
 from workflow_runtime.core.scheme_elements import ActionRef, Condition
 from workflow_runtime.core.scheme_words import ConditionType, SchemeKey
@@ -28,6 +29,7 @@ class Compiled:
     machine: Machine
     expressions: dict[str, Expression]  #: by source text
     dotted_names: frozenset[str]
+    quiet_timers: frozenset[str]  #: behind which nothing is executed
 
     @classmethod
     def of(cls, scheme: Scheme) -> Compiled:
@@ -35,7 +37,7 @@ class Compiled:
         dotted = frozenset(spec.name for spec in scheme.parameters if not spec.name.isidentifier())
         sources = {condition.expression for condition in conditions(scheme) if condition.type is ConditionType.EXPRESSION}
         compiled = {source: compile_expression(source, dotted_names=dotted) for source in sources}
-        return cls(scheme=scheme, machine=Machine(scheme), expressions=compiled, dotted_names=dotted)
+        return cls(scheme=scheme, machine=Machine(scheme), expressions=compiled, dotted_names=dotted, quiet_timers=quiet_timers(scheme))
 
 
 def conditions(scheme: Scheme) -> Iterator[Condition]:
@@ -77,6 +79,12 @@ class SchemeCache:
             raise
         except Exception as error:
             raise SchemeError(f"the scheme {key.code!r} in version {key.version[:12]} cannot be read: {error}") from error
+
+    def quiet_timers(self, versions: Collection[str]) -> set[tuple[str, str]]:
+        """Version and name; of versions that are in memory. Nothing is read."""
+        with self._lock:
+            kept = [(key.version, self._kept[key]) for key in self._kept if key.version in versions]
+        return {(version, name) for version, compiled in kept for name in compiled.quiet_timers}
 
     def put(self, scheme: Scheme) -> Compiled:
         return self._keep(scheme.key, Compiled.of(scheme))

@@ -25,14 +25,19 @@ was more than workers had time for          worker free, and what is left to it 
 ==========================================  ====================================================================
 
 In each group the oldest goes first.
+
+Timers behind which nothing is executed are begun in batches, one worker for each; see firing.py. There are so many only where a
+server is behind, and the others may be too: it looks far ahead for what it stands first for before it takes what is theirs.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import blake2b
+from itertools import groupby
 from operator import itemgetter
 from uuid import UUID
 
@@ -42,6 +47,7 @@ from workflow_runtime.engine.desk import damaged
 from workflow_runtime.engine.engine import Engine
 from workflow_runtime.engine.executor import Executor
 from workflow_runtime.engine.failures import error_info
+from workflow_runtime.engine.firing import FEWEST, MOST, Batch
 from workflow_runtime.engine.workers import Workers
 from workflow_runtime.errors import ExecutionError, Fenced, ProcessBusy, ProcessNotFound, RowUnreadable, SchemeError, SchemeNotFound, StoreUnavailable
 from workflow_runtime.store.writes import DueRow
@@ -49,6 +55,8 @@ from workflow_runtime.store.writes import DueRow
 log = logging.getLogger("workflow_runtime.engine")
 
 ROWS_PER_WORKER = 2  #: of every living server, read at first; rows that nobody has time for are read again by the next poll
+Turn = tuple[int, DueRow]  #: how many servers stand before this one for it
+AT_ONCE = 2  #: batches: one is decided while the other is committed; with more, commands wait for the processor
 YIELD = timedelta(milliseconds=50)  #: enough to claim what falls due now, and too short to be missed
 
 
@@ -62,8 +70,9 @@ class TimerLoop:
         self.engine, self.executor, self.workers, self.wait = engine, executor, workers, wait
         self._set_aside: dict[UUID | str, datetime] = {}  #: processes, and versions that cannot be read; until when
         self._passed_over: set[UUID] = set()  #: due, and in hand here when it was looked at
-        self._more = False  #: more was due than there were workers
+        self._more = False  #: more was due than there were workers, or may go together at once
         self._busy_since: datetime | None = None  #: since when there always was more, or a round went by age
+        self._together: list[frozenset[UUID]] = []  #: batches that are not committed yet
         self._yielded: datetime | None = None  #: when the first of the rows that were left to others is ours too
         engine.live.on_free = self._came_free
 
@@ -81,7 +90,7 @@ class TimerLoop:
         return min([*filter(None, [next_due, self._yielded]), *list(self._set_aside.values())], default=None)
 
     def freed(self) -> None:
-        """A worker has become free."""
+        """A worker has become free, or a batch is committed."""
         if self._more and not self.engine.draining:
             self.engine.nudge()
 
@@ -94,18 +103,47 @@ class TimerLoop:
     def _fire_due(self, now: datetime, wait: bool) -> bool:
         """Whether anything was begun. Reads on until no worker is free or no row is left."""
         peers = () if self._goes_by_age(now) else self.engine.presence.peers
-        self._more, begun, limit = False, False, ROWS_PER_WORKER * self.engine.settings.workers * max(1, len(peers))
+        self._more, begun = False, False
+        limit, far = self._sight(len(peers))
         while True:
             rows = self.engine.store.due(now, limit, self.engine.foreign)
-            for row in self._in_turn(rows, now, peers):
-                if self._may_fire(row):
-                    taken = self._begin(row, wait)
-                    begun = begun or taken
-                    if not (taken or _is_suspect(row)):
-                        return begun
-            if len(rows) < limit:
+            may_be_more = len(rows) == limit
+            batches = self._batches(self._in_turn(rows, now, peers), wants_more=may_be_more and limit < far)
+            for batch in batches:
+                taken = self._begin(batch, wait)
+                begun = begun or taken
+                may_be_more = may_be_more and (taken or len(batch) == 1)
+                if not (taken or len(batch) > 1 or _is_suspect(batch[0])):
+                    return begun
+            if not may_be_more:
                 return begun
             limit *= 2
+
+    def _sight(self, peers: int) -> tuple[int, int]:
+        """How many rows are read at first, and how many show enough for all workers. What is in hand stands before the rest until it is committed."""
+        workers, in_hand = self.engine.settings.workers * max(1, peers), len(self.engine.live)
+        return ROWS_PER_WORKER * workers + in_hand + min(in_hand, MOST), MOST * workers
+
+    def _batches(self, turns: list[Turn], *, wants_more: bool) -> list[list[DueRow]]:
+        """What may be fired, a batch where the first of its rows stands. ``wants_more``: of what is due only the first rows were read,
+        and they may be too few: then a batch that is all there is has to grow first, and what is others' is left to them."""
+        quiet = self.engine.schemes.quiet_timers({row.version for _, row in turns})
+        batches, met = list[list[DueRow]](), set[UUID]()
+        for place, group in groupby(turns, itemgetter(0)):
+            together: list[DueRow] = []
+            for _, row in group:
+                is_quiet = row.timer.kind is TimerKind.TIMER and (row.version, row.timer.name) in quiet
+                if (is_quiet and place and wants_more) or not self._may_fire(row, met):
+                    continue
+                met.add(row.process_id)
+                if is_quiet and len(together) % MOST:
+                    together.append(row)
+                    continue
+                batches.append([row])
+                together = batches[-1] if is_quiet else together
+        if wants_more and len(batches) == 1 and (batches[0][0].version, batches[0][0].timer.name) in quiet and len(batches[0]) < MOST:
+            return []
+        return [part for batch in batches for part in (([row] for row in batch) if len(batch) < FEWEST else (batch,))]
 
     def _goes_by_age(self, now: datetime) -> bool:
         since = self._busy_since if self._more and self._busy_since else now
@@ -113,12 +151,12 @@ class TimerLoop:
         self._busy_since = now if by_age else since
         return by_age
 
-    def _in_turn(self, rows: list[DueRow], now: datetime, peers: Collection[str]) -> list[DueRow]:
+    def _in_turn(self, rows: list[DueRow], now: datetime, peers: Collection[str]) -> list[Turn]:
         """This server's rows before those of others; without those that are still left to them."""
         self._yielded = None
         if len(peers) < 2:
-            return rows
-        me, ours = self.engine.me, list[tuple[int, DueRow]]()
+            return [(0, row) for row in rows]
+        me, ours = self.engine.me, list[Turn]()
         for row in rows:
             place = turn(row.process_id, me, peers)
             begins = row.timer.due + place * YIELD
@@ -126,30 +164,81 @@ class TimerLoop:
                 ours.append((place, row))
             else:
                 self._yielded = min(begins, self._yielded or begins)
-        return [row for _, row in sorted(ours, key=itemgetter(0))]
+        return sorted(ours, key=itemgetter(0))
 
-    def _may_fire(self, row: DueRow) -> bool:
-        """Of two rows of one process the earlier goes first: the other is looked at when it has ended."""
+    def _may_fire(self, row: DueRow, met: Collection[UUID]) -> bool:
+        """Of two rows of one process the earlier, whose process was ``met``, goes first: the other is looked at when it has ended."""
         if row.process_id in self._set_aside or (row.version in self._set_aside and row.timer.kind is TimerKind.TIMER):
             return False
-        if row.process_id not in self.engine.live:
+        if any(row.process_id in batch for batch in list(self._together)):  # it goes with its commit, or somebody is told that it stays
+            return False
+        if row.process_id not in met and row.process_id not in self.engine.live:
             return True
         self._passed_over.add(row.process_id)  # noted first and looked at again: what ends between the two is not missed
-        return row.process_id not in self.engine.live
+        return row.process_id not in met and row.process_id not in self.engine.live
 
-    def _begin(self, row: DueRow, wait: bool) -> bool:
-        self.engine.live.take(row.process_id)
-        taken = self._place(row, wait)
+    def _begin(self, batch: list[DueRow], wait: bool) -> bool:
+        for row in batch:
+            self.engine.live.take(row.process_id)
+        taken = self._place(batch, wait)
         if not taken:
             self._more = True  # as above: a worker that came free before this was noted has nudged nobody
-            taken = self._place(row, wait)
+            taken = self._place(batch, wait)
         if not taken:
-            self.engine.live.drop(row.process_id)
+            self._drop(batch)
         return taken
 
-    def _place(self, row: DueRow, wait: bool) -> bool:
+    def _place(self, batch: list[DueRow], wait: bool) -> bool:
         hand = self.workers.submit if wait else self.workers.offer
-        return hand(lambda: self._fire(row), suspect=_is_suspect(row))
+        if len(batch) == 1:
+            return hand(partial(self._fire, batch[0]), suspect=_is_suspect(batch[0]))
+        if len(self._together) >= AT_ONCE:
+            return False
+        ids = frozenset(row.process_id for row in batch)
+        self._together.append(ids)
+        taken = hand(partial(self._fire_together, batch, ids))
+        if not taken:
+            self._together.remove(ids)
+        return taken
+
+    def _drop(self, rows: list[DueRow]) -> None:
+        for row in rows:
+            self.engine.live.drop(row.process_id)
+
+    def _fire_together(self, batch: list[DueRow], ids: frozenset[UUID]) -> None:
+        left: Collection[UUID] = ()
+        try:
+            left = self._committed(batch, ids)
+        finally:
+            self._drop([row for row in batch if row.process_id not in left])
+        self._fire_each([row for row in batch if row.process_id in left])
+
+    def _committed(self, batch: list[DueRow], ids: frozenset[UUID]) -> Collection[UUID]:
+        """Fires them and tells of them; those that are left. Another batch begins while listeners take their time."""
+        together = Batch(self.engine, self.executor)
+        try:
+            together.fire(batch)
+        except (StoreUnavailable, Fenced) as error:
+            log.info("%d timers cannot be fired here: %s", len(batch), error)
+            self._put_aside(ids)
+        finally:
+            self._together.remove(ids)
+            self.freed()
+        together.tell()
+        return together.left
+
+    def _fire_each(self, left: list[DueRow]) -> None:
+        """By whom there is: they may act, and wait for each other no longer than they must. Whatever one raises, each has its turn."""
+        if not left:
+            return
+        try:
+            if not self._place(left[:1], False):
+                self._fire(left[0])
+        finally:
+            self._fire_each(left[1:])
+
+    def _put_aside(self, held: Iterable[UUID | str]) -> None:
+        self._set_aside.update(dict.fromkeys(held, self.engine.now() + timedelta(seconds=self.engine.settings.poll)))
 
     def _fire(self, row: DueRow) -> None:
         try:
@@ -161,8 +250,10 @@ class TimerLoop:
         except Exception as error:  # the row stays due: it must not be tried again at once, nor stop the others
             passes = isinstance(error, StoreUnavailable | Fenced)
             log.log(logging.INFO if passes else logging.ERROR, "timer %r of process %s cannot be fired here: %s", row.timer.name, row.process_id, error)
-            held = row.version if isinstance(error, (SchemeNotFound, SchemeError)) else row.process_id
-            self._set_aside[held] = self.engine.now() + timedelta(seconds=self.engine.settings.poll)
+            self._put_aside([row.version if isinstance(error, (SchemeNotFound, SchemeError)) else row.process_id])
+        except BaseException:  # of a condition: the worker tells of it
+            self._put_aside([row.process_id])
+            raise
         finally:
             self.engine.live.drop(row.process_id)
 

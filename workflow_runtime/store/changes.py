@@ -186,6 +186,18 @@ def readable_cancel(text: str | None) -> CancelRequest | None:
         return CancelRequest("unknown", "the stored cancel request cannot be read")
 
 
+_REQUEST_CANCEL = (
+    sa.update(_process)
+    .where(_process.c.id == bindparam("this"), _process.c.status == tables.RUNNING, _process.c.owner.is_not(None))
+    .values(cancel_requested=bindparam("request"))
+)
+
+
+def request_cancel(transaction: Transaction, process_id: UUID, request: CancelRequest) -> bool:
+    """By a stranger: outside the guard."""
+    return transaction.run(_REQUEST_CANCEL, {"this": str(process_id), "request": rows.encode_cancel(request)}) == 1
+
+
 _MARK = {
     shape: sa.update(_process)
     .where(_guard(shape))

@@ -142,26 +142,33 @@ def timers(transaction: Transaction, process_id: UUID) -> tuple[Timer, ...]:
     return tuple(map(rows.read_timer, transaction.rows(_TIMERS, {"process_id": str(process_id)})))
 
 
+def processes(transaction: Transaction, ids: list[UUID]) -> list[Row]:
+    """In no order."""
+    if not ids:
+        return []
+    return transaction.rows(*_among(_PROCESSES, _process.c.id, list(map(str, ids))))
+
+
 def timers_of(transaction: Transaction, ids: list[UUID]) -> dict[UUID, tuple[Timer, ...]]:
     """Every id is a key, also one without timers."""
     found: dict[UUID, list[Timer]] = {process_id: [] for process_id in ids}
     if not ids:
         return {}
-    statement, values = _among(_TIMERS_OF, list(map(str, ids)))
-    for process_id, *timer in transaction.rows(statement, values):
+    for process_id, *timer in transaction.rows(*_among(_TIMERS_OF, _timer.c.process_id, list(map(str, ids)))):
         found[UUID(process_id)].append(rows.read_timer(timer))
     return {process_id: tuple(timers) for process_id, timers in found.items()}
 
 
+_PROCESSES = sa.select(*_ALL)
 _TIMERS_OF = sa.select(_timer.c.process_id, *_TIMER).order_by(_timer.c.due, _timer.c.name)
 
 
-def _among(statement: sa.Select[Any], ids: Sequence[str]) -> tuple[Statement, Values]:
+def _among(statement: sa.Select[Any], column: sa.Column[Any], ids: Sequence[str]) -> tuple[Statement, Values]:
     size = 1 << (len(ids) - 1).bit_length()
-    return _of_ids(statement, size), {f"id{number}": ids[min(number, len(ids) - 1)] for number in range(size)}
+    return _of_ids(statement, column, size), {f"id{number}": ids[min(number, len(ids) - 1)] for number in range(size)}
 
 
 @cache
-def _of_ids(statement: sa.Select[Any], size: int) -> Statement:
+def _of_ids(statement: sa.Select[Any], column: sa.Column[Any], size: int) -> Statement:
     """As in ``_without``."""
-    return statement.where(_timer.c.process_id.in_([bindparam(f"id{number}") for number in range(size)]))
+    return statement.where(column.in_([bindparam(f"id{number}") for number in range(size)]))

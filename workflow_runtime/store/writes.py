@@ -48,11 +48,6 @@ _JOURNAL = (
     .where(_journal.c.process_id == bindparam("id"), _journal.c.walk_id == bindparam("walk_id"))
     .order_by(_journal.c.id)
 )
-_REQUEST_CANCEL = (
-    sa.update(_process)
-    .where(_process.c.id == bindparam("this"), _process.c.status == tables.RUNNING, _process.c.owner.is_not(None))
-    .values(cancel_requested=bindparam("request"))
-)
 
 
 class Store:
@@ -169,6 +164,12 @@ class Store:
         with self.dialect.read() as transaction:
             return self.dialect.timed(transaction, _LOAD, {"id": str(process_id)})
 
+    def load_all(self, ids: Sequence[UUID]) -> dict[UUID, Process]:
+        """Those that are there and can be read, in one SELECT."""
+        with self.dialect.read() as transaction:
+            found = map(rows.read_or_note, waiting.processes(transaction, list(ids)))
+        return {process.id: process for process in found if isinstance(process, Process)}
+
     def apply(self, change: Change, *, me: str | None = None, patience: Patience | None = None) -> Applied:
         """One transaction: the whole change, or nothing. ProcessAlreadyExists when a creation meets another process.
 
@@ -186,9 +187,9 @@ class Store:
             with self.dialect.read() as transaction:
                 return looking.met(transaction, change, met)
 
-    def apply_all(self, batch: Sequence[Change], *, patience: Patience | None = None) -> list[Applied]:
+    def apply_all(self, batch: Sequence[Change], *, me: str | None = None, patience: Patience | None = None) -> list[Applied]:
         """Many changes in one transaction, each guarded on its own: a lost one takes nothing from the others."""
-        planned = [changes.plan(change, self._me) for change in batch]
+        planned = [changes.plan(change, me or self._me) for change in batch]
         try:
             return self._in(self.dialect.write, lambda transaction: changes.run_all(transaction, planned))
         except StoreUnavailable as error:
@@ -225,8 +226,7 @@ class Store:
 
     def request_cancel(self, process_id: UUID, request: CancelRequest) -> bool:
         """Outside the guard, without a new revision; False unless the process is Running and has an owner."""
-        values = {"this": str(process_id), "request": rows.encode_cancel(request)}
-        return self._in(self.dialect.single, lambda transaction: transaction.run(_REQUEST_CANCEL, values)) == 1
+        return self._in(self.dialect.single, lambda transaction: changes.request_cancel(transaction, process_id, request))
 
     def journal(self, process_id: UUID, walk_id: str) -> tuple[JournalEntry, ...]:
         """In the order of writing."""

@@ -120,10 +120,10 @@ class CrashingStore(Store):
         self._points.hit(f"{ChangeKind.REFUSE}.after")
         return refused
 
-    def apply_all(self, batch: Sequence[Change], *, patience: Patience | None = None) -> list[Applied]:
+    def apply_all(self, batch: Sequence[Change], *, me: str | None = None, patience: Patience | None = None) -> list[Applied]:
         for change in batch:
             self._points.hit(f"{change.kind}.before")
-        applied = super().apply_all(batch, patience=patience)
+        applied = super().apply_all(batch, me=me, patience=patience)
         for change in batch:
             self._points.hit(f"{change.kind}.after")
         return applied
