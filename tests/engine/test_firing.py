@@ -333,3 +333,32 @@ def test_another_batch_begins_while_listeners_take_their_time(bench: Bench, size
         until(lambda: len(sizes) > AT_ONCE)
         one_more.set()
         assert loop.workers.wait_until_idle(20)
+
+
+def test_another_timer_of_one_that_is_in_a_batch_is_asked_for_when_that_has_ended(bench: Bench, sizes: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its earlier timer had been fired by another, so nobody tells of the later one."""
+    scheme = QUIET.replace("timers:\n", "timers:\n  u: {interval: 1h}\n") + "  - {from: B, to: C, on: {timer: u}}\n"
+    runtime = bench(scheme)
+    crowd(runtime, MANY)
+    committing, go_on = threading.Event(), threading.Event()
+    apply_all = Store.apply_all
+
+    def late(self: Store, *given: Any, **named: Any) -> Any:
+        committing.set()
+        assert go_on.wait(20)
+        return apply_all(self, *given, **named)
+
+    monkeypatch.setattr(Store, "apply_all", late)
+    with loop_of(runtime, Workers, 1) as (loop, nudges):
+        bench.clock.advance(HOUR)
+        loop.poll()
+        assert committing.wait(20)
+        with engine_of(runtime).store.dialect.write() as transaction:
+            transaction.driver.execute(
+                "INSERT INTO wf_timer SELECT process_id, kind, 'other', due, value, armed_at FROM wf_timer WHERE process_id = ?", (str(ODD),)
+            )
+        loop.poll()
+        nudges.clear()
+        go_on.set()
+        assert loop.workers.wait_until_idle(20)
+        assert nudges

@@ -56,6 +56,7 @@ log = logging.getLogger("workflow_runtime.engine")
 
 ROWS_PER_WORKER = 2  #: of every living server, read at first; rows that nobody has time for are read again by the next poll
 Turn = tuple[int, DueRow]  #: how many servers stand before this one for it
+Key = tuple[UUID, str]  #: of a timer
 AT_ONCE = 2  #: batches: one is decided while the other is committed; with more, commands wait for the processor
 YIELD = timedelta(milliseconds=50)  #: enough to claim what falls due now, and too short to be missed
 
@@ -72,7 +73,7 @@ class TimerLoop:
         self._passed_over: set[UUID] = set()  #: due, and in hand here when it was looked at
         self._more = False  #: more was due than there were workers, or may go together at once
         self._busy_since: datetime | None = None  #: since when there always was more, or a round went by age
-        self._together: list[frozenset[UUID]] = []  #: batches that are not committed yet
+        self._together: list[frozenset[Key]] = []  #: batches that are not committed yet
         self._yielded: datetime | None = None  #: when the first of the rows that were left to others is ours too
         engine.live.on_free = self._came_free
 
@@ -170,7 +171,7 @@ class TimerLoop:
         """Of two rows of one process the earlier, whose process was ``met``, goes first: the other is looked at when it has ended."""
         if row.process_id in self._set_aside or (row.version in self._set_aside and row.timer.kind is TimerKind.TIMER):
             return False
-        if any(row.process_id in batch for batch in list(self._together)):  # it goes with its commit, or somebody is told that it stays
+        if any(_key_of(row) in batch for batch in list(self._together)):  # it goes with the commit, or is seen to
             return False
         if row.process_id not in met and row.process_id not in self.engine.live:
             return True
@@ -194,35 +195,35 @@ class TimerLoop:
             return hand(partial(self._fire, batch[0]), suspect=_is_suspect(batch[0]))
         if len(self._together) >= AT_ONCE:
             return False
-        ids = frozenset(row.process_id for row in batch)
-        self._together.append(ids)
-        taken = hand(partial(self._fire_together, batch, ids))
+        keys = frozenset(map(_key_of, batch))
+        self._together.append(keys)
+        taken = hand(partial(self._fire_together, batch, keys))
         if not taken:
-            self._together.remove(ids)
+            self._together.remove(keys)
         return taken
 
     def _drop(self, rows: list[DueRow]) -> None:
         for row in rows:
             self.engine.live.drop(row.process_id)
 
-    def _fire_together(self, batch: list[DueRow], ids: frozenset[UUID]) -> None:
+    def _fire_together(self, batch: list[DueRow], keys: frozenset[Key]) -> None:
         left: Collection[UUID] = ()
         try:
-            left = self._committed(batch, ids)
+            left = self._committed(batch, keys)
         finally:
             self._drop([row for row in batch if row.process_id not in left])
         self._fire_each([row for row in batch if row.process_id in left])
 
-    def _committed(self, batch: list[DueRow], ids: frozenset[UUID]) -> Collection[UUID]:
+    def _committed(self, batch: list[DueRow], keys: frozenset[Key]) -> Collection[UUID]:
         """Fires them and tells of them; those that are left. Another batch begins while listeners take their time."""
         together = Batch(self.engine, self.executor)
         try:
             together.fire(batch)
         except (StoreUnavailable, Fenced) as error:
             log.info("%d timers cannot be fired here: %s", len(batch), error)
-            self._put_aside(ids)
+            self._put_aside([row.process_id for row in batch])
         finally:
-            self._together.remove(ids)
+            self._together.remove(keys)
             self.freed()
         together.tell()
         return together.left
@@ -285,6 +286,10 @@ def turn(process_id: UUID, me: str, peers: Collection[str]) -> int:
 
 def _weight(process_id: UUID, server: str) -> bytes:
     return blake2b(process_id.bytes + server.encode(), digest_size=8).digest()
+
+
+def _key_of(row: DueRow) -> Key:
+    return row.process_id, row.timer.name
 
 
 def _is_suspect(row: DueRow) -> bool:
