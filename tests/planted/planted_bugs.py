@@ -291,7 +291,7 @@ BUGS = (
     PlantedBug(
         name="cancel raising the revision",
         sentence="A request to cancel counts as a write, so that the server which executes the process is refused.",
-        file="workflow_runtime/store/writes.py",
+        file="workflow_runtime/store/changes.py",
         old='.values(cancel_requested=bindparam("request"))',
         new='.values(cancel_requested=bindparam("request"), revision=_process.c.revision + 1)',
         caught_by=(f"{GUARDS}::test_only_what_is_executed_can_be_flagged_and_the_revision_stays",),

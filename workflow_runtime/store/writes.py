@@ -48,11 +48,6 @@ _JOURNAL = (
     .where(_journal.c.process_id == bindparam("id"), _journal.c.walk_id == bindparam("walk_id"))
     .order_by(_journal.c.id)
 )
-_REQUEST_CANCEL = (
-    sa.update(_process)
-    .where(_process.c.id == bindparam("this"), _process.c.status == tables.RUNNING, _process.c.owner.is_not(None))
-    .values(cancel_requested=bindparam("request"))
-)
 
 
 class Store:
@@ -187,12 +182,15 @@ class Store:
                 return looking.met(transaction, change, met)
 
     def apply_all(self, batch: Sequence[Change], *, patience: Patience | None = None) -> list[Applied]:
-        """Many changes in one transaction, each guarded on its own: a lost one takes nothing from the others."""
+        """Many changes in one transaction, each guarded on its own: a lost one takes nothing from the others. ProcessAlreadyExists: nothing was written."""
         planned = [changes.plan(change, self._me) for change in batch]
         try:
             return self._in(self.dialect.write, lambda transaction: changes.run_all(transaction, planned))
         except StoreUnavailable as error:
             return self._look(error, planned, patience)
+        except Conflict as met:
+            with self.dialect.read() as transaction:
+                raise looking.met_among(transaction, batch, met) from None
 
     def _look(self, error: StoreUnavailable, batch: list[Plan], patience: Patience | None) -> list[Applied]:
         """What became of a batch whose commit broke off. An ``error`` of which all is known is raised."""
@@ -226,7 +224,7 @@ class Store:
     def request_cancel(self, process_id: UUID, request: CancelRequest) -> bool:
         """Outside the guard, without a new revision; False unless the process is Running and has an owner."""
         values = {"this": str(process_id), "request": rows.encode_cancel(request)}
-        return self._in(self.dialect.single, lambda transaction: transaction.run(_REQUEST_CANCEL, values)) == 1
+        return self._in(self.dialect.single, lambda transaction: transaction.run(changes.REQUEST_CANCEL, values)) == 1
 
     def journal(self, process_id: UUID, walk_id: str) -> tuple[JournalEntry, ...]:
         """In the order of writing."""
