@@ -95,7 +95,7 @@ class Verbs(Life):
         parts, asker, tenant = self._parts, _asker(identity, impersonated_identity), given.identity(tenant_id)
         values, of = given.instances(instances)
         scheme, size = self.get_scheme(given.name(scheme_code, "a scheme code")), given.batch(batch)
-        creator = Creator(engine=parts.engine, scheme=scheme, asker=asker, tenant_id=tenant)
+        creator = Creator(parts.engine, scheme, asker=asker, tenant_id=tenant)
         report = CreationReport(scheme_code=scheme.code, scheme_version=scheme.version)
         for stored in creator.create(map(Item, map(given.values, values), given.process_ids(process_ids)), size):
             report = replace(report, created=report.created + len(stored.ids), queued=report.queued + stored.queued)
