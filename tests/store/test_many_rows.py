@@ -33,7 +33,6 @@ ASKED: dict[str, Callable[[Store, Reader], Any]] = {
     "claim": lambda store, _: store.apply(claim(process())),
     "arrive": lambda store, _: store.apply(arrival(put_running(store, process()), arm=(timer("a"),))),
     "create": lambda store, _: store.apply(creation(process(), arm=(timer(),))),
-    "create many": lambda store, _: store.apply_all([creation(process(), arm=(timer(),)) for _ in range(500)]),
     "delete": lambda store, _: store.apply(deletion(put(store, process(), arm=(timer(),)))),
     "one verdict for many": lambda store, _: alike(store),
     "journal": lambda store, _: store.journal(uuid4(), "w"),
@@ -43,28 +42,8 @@ ASKED: dict[str, Callable[[Store, Reader], Any]] = {
     "due": lambda store, _: store.due(NOW, 100),
     "next due": lambda store, _: store.next_due(after=NOW),
     "by status": lambda _, reader: reader.find(ProcessFilter(status=ProcessStatus.ERROR)),
-    "by status, next page": lambda _, reader: reader.find(ProcessFilter(status=ProcessStatus.ERROR), after=f"{10**17}.{uuid4()}"),
-    "by a scheme of few": lambda _, reader: reader.find(ProcessFilter(scheme_code="rare")),
-    "by an activity of few": lambda _, reader: reader.find(ProcessFilter(activity="Rare")),
-    "by a state of few": lambda _, reader: reader.find(ProcessFilter(state="Rare")),
-    "by all three": lambda _, reader: reader.find(ProcessFilter(scheme_code="order", status=ProcessStatus.IDLED, activity="Rare")),
-    "the broken of all who stand there": lambda _, reader: reader.find(ProcessFilter(status=ProcessStatus.ERROR, activity="A", state="Open")),
-    "ids by a state of few": lambda _, reader: reader.matches(ProcessFilter(state="Rare"), limit=500),
     "first page of all": lambda _, reader: reader.find(),
     "history": lambda _, reader: reader.history(uuid4()),
-}
-
-
-#: so that a page of few does not go through the newest of all
-FOUND_BY = {
-    "by status": "wf_process_status",
-    "by status, next page": "wf_process_status",
-    "by a scheme of few": "wf_process_scheme",
-    "by an activity of few": "wf_process_activity",
-    "by a state of few": "wf_process_state",
-    "by all three": "wf_process_activity",
-    "the broken of all who stand there": "wf_process_status",
-    "ids by a state of few": "wf_process_state",
 }
 
 
@@ -129,13 +108,12 @@ def test_every_question_is_answered_by_an_index(crowded: Store) -> None:
         assert sent
         for text, values in sent:
             assert scans(crowded, text, values) == [], f"{name}\n{text}"
-            assert FOUND_BY.get(name, "") in str(plan(crowded, text, values)), f"{name}\n{text}"
 
 
 def test_a_scan_would_be_seen(crowded: Store) -> None:
     """The proof that the test above can fail."""
     with noted(crowded) as sent:
-        Reader(crowded).count(ProcessFilter(text="Nowhere"))
+        Reader(crowded).count(ProcessFilter(state="Nowhere"))
     ((text, values),) = sent
     assert scans(crowded, text, values)
 
@@ -168,17 +146,14 @@ def noted(store: Store) -> Iterator[list[tuple[str, Any]]]:
 
 def scans(store: Store, text: str, values: Any) -> list[str]:
     """The parts of its plan that go through a large table from end to end."""
-    kind, rows = store.dialect.engine.dialect.name, plan(store, text, values)
+    kind = store.dialect.engine.dialect.name
+    word = "EXPLAIN QUERY PLAN" if kind == "sqlite" else "EXPLAIN"
+    with store.dialect.connected() as driver:
+        cursor = store.dialect.cursor(driver)
+        cursor.execute(f"{word} {text}", values)
+        rows = cursor.fetchall()
     if kind == "mysql":  # id, select_type, table, type ...: an INSERT of values shows its table and no rows to read
         return [str(row) for row in rows if row[2] in LARGE and row[3] == "ALL" and row[1] != "INSERT"]
     if kind == "sqlite":  # an index that is gone through from its newest end is a page
         return [row[3] for row in rows if row[3].startswith("SCAN wf_") and row[3].split()[1] in LARGE and "wf_process_created" not in row[3]]
     return [row[0] for row in rows if any(f"Seq Scan on {table}" in row[0] for table in LARGE)]
-
-
-def plan(store: Store, text: str, values: Any) -> list[Any]:
-    word = "EXPLAIN QUERY PLAN" if store.dialect.engine.dialect.name == "sqlite" else "EXPLAIN"
-    with store.dialect.connected() as driver:
-        cursor = store.dialect.cursor(driver)
-        cursor.execute(f"{word} {text}", values)
-        return list(cursor.fetchall())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -101,15 +100,6 @@ def test_a_change_is_one_transaction_of_so_many_statements(store: Store, prepare
         act()
     assert counted == Counted.of({"BEGIN": 1, "COMMIT": 1, **statements})
     assert counted.texts[0] == "BEGIN IMMEDIATE"
-
-
-@pytest.mark.parametrize(("prepare", "named"), [(_journal, []), (_claim, ["status"]), (_plain_arrival, ["activity", "state", "status"])])
-def test_what_has_an_index_is_named_only_where_it_changes(store: Store, prepare: Callable[[Store], Callable[[], Any]], named: list[str]) -> None:
-    act = prepare(store)
-    with counting(store) as counted:
-        act()
-    (update,) = (text for text in counted.texts if text.startswith("UPDATE"))
-    assert [name for name in ("activity", "state", "status") if re.search(rf"[ ,]{name}=", update.split(" WHERE ")[0])] == named
 
 
 def test_a_lost_change_is_one_statement_and_no_write(store: Store) -> None:

@@ -33,7 +33,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from workflow_runtime.core import entries
-from workflow_runtime.core.process import CancelRequest, Change, ChangeKind, Decision, ErrorInfo, Process, ProcessStatus
+from workflow_runtime.core.process import CancelRequest, Change, ChangeKind, Decision, ErrorInfo, ProcessStatus
 from workflow_runtime.store import followers, keys, records, rows, tables
 from workflow_runtime.store.dialects import Guarded, Row, Statement, Transaction
 from workflow_runtime.store.followers import insert
@@ -98,39 +98,23 @@ def _guard(shape: Shape) -> sa.ColumnElement[bool]:
     return sa.and_(*parts)
 
 
-class Moves(NamedTuple):
-    """Which columns change that have an index of their own: SQLite rewrites every index whose column is named."""
-
-    status: bool
-    activity: bool  #: or the state
-    rests: bool  #: not a column: a request to cancel is answered
-
-    @classmethod
-    def of(cls, before: Process, after: Process) -> Moves:
-        stands = (after.activity, after.state) == (before.activity, before.state)
-        return cls(after.status is not before.status, not stands, after.status is not ProcessStatus.RUNNING)
-
-
-_WHERE_IT_STANDS = ("activity", "state")
-_UPDATED: dict[str, Any] = {name: bindparam(name) for name in rows.PROCESS_COLUMNS if name not in (*rows.NOT_UPDATED, *_WHERE_IT_STANDS)}
+_UPDATED: dict[str, Any] = {name: bindparam(name) for name in rows.PROCESS_COLUMNS if name not in rows.NOT_UPDATED}
 _UPDATED["revision"] = _process.c.revision + sa.literal_column("1")
 _UPDATED["parameters"] = sa.func.coalesce(bindparam("parameters", type_=sa.Text()), _process.c.parameters)  # None: as they were
 
 
-def _update(shape: Shape, moves: Moves) -> Statement:
+def _update(shape: Shape, moves: bool, rests: bool) -> Statement:
+    """``status`` is named only when it changes: SQLite rewrites every index whose column is named."""
     values = dict(_UPDATED)
-    if moves.status:
+    if moves:
         values["status"] = bindparam("status")
-    if moves.activity:
-        values |= {name: bindparam(name) for name in _WHERE_IT_STANDS}
-    if moves.rests:
+    if rests:
         values["cancel_requested"] = sa.null()
     return sa.update(_process).where(_guard(shape)).values(values)
 
 
 _SHAPES = [Shape(*parts) for parts in product((False, True), repeat=3)]
-_MOVES = [Moves(*parts) for parts in product((False, True), repeat=3)]
-_UPDATES = {(shape, moves): _update(shape, moves) for shape in _SHAPES for moves in _MOVES}
+_UPDATES = {(shape, moves, rests): _update(shape, moves, rests) for shape in _SHAPES for moves in (False, True) for rests in (False, True)}
 _DELETES: dict[Shape, Statement] = {shape: sa.delete(_process).where(_guard(shape)) for shape in _SHAPES}
 _GUARDED = {shape: sa.select(_process.c.id).where(_guard(shape)) for shape in _SHAPES}
 _FREE: dict[Shape, Statement] = {shape: guarded.with_for_update(skip_locked=True) for shape, guarded in _GUARDED.items()}
@@ -166,7 +150,8 @@ def plan(change: Change, me: str | None) -> Plan:
     values |= rows.updated_values(after)
     values["status"] = after.status.id
     values["parameters"] = None if after.parameters is before.parameters else rows.encode_parameters(after.parameters)
-    return Plan(change, Guarded(_UPDATES[shape, Moves.of(before, after)], values, follow, shape.takes_over), shape)
+    statement = _UPDATES[shape, after.status is not before.status, after.status is not ProcessStatus.RUNNING]
+    return Plan(change, Guarded(statement, values, follow, shape.takes_over), shape)
 
 
 def run(transaction: Transaction, planned: Plan) -> Applied:

@@ -194,7 +194,6 @@ class Dialect(ABC):
     engine: sa.Engine
     compiling: sa.Dialect  #: how statements are written
     path: Path | None = None  #: the real path of a SQLite file
-    follows_any_index = False  #: of several that fit: it does not count how often a value occurs; see filtering.py
     takes_crowds = False  #: it can write one verdict for many rows by one text; see crowds.py
     telling: Statement | None = None  #: tells every server that listens of a ``due`` time; None where the database carries no messages
 

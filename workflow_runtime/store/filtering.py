@@ -2,9 +2,6 @@
 
 Law: a parameter is compared with its type, except that numbers are one kind: 8, 8.0 and the decimals 8, 8.00 and
 8E+0 are one number. A float counts as the number that its text is, so that 0.1 is a tenth.
-
-A page has to be read from an index that few others share, however many processes there are. A database that counts how
-often each value occurs finds it by itself; where it does not, ``_rarest`` chooses.
 """
 
 from __future__ import annotations
@@ -16,26 +13,23 @@ from typing import Any
 import sqlalchemy as sa
 
 from workflow_runtime.core.filters import ProcessFilter
-from workflow_runtime.core.process import ProcessStatus
 from workflow_runtime.core.values import INT_RANGE, encode
 from workflow_runtime.store import rows, tables
 from workflow_runtime.store.dialects import Dialect
 
 _process, _history = tables.process, tables.history
 _EQUAL = ("scheme_code", "activity", "state", "tenant_id")
-_USUAL = {ProcessStatus.IDLED, ProcessStatus.FINALIZED}
 _SEARCHED = (_process.c.scheme_code, _process.c.activity, _process.c.state, _process.c.parameters, _process.c.last_error)
 
 Conditions = list[sa.ColumnElement[bool]]
 
 
 def conditions(filter: ProcessFilter, dialect: Dialect) -> Conditions:
-    followed = _rarest(filter) if dialect.follows_any_index else None
-    found: Conditions = [_column(name, followed) == value for name in _EQUAL if (value := getattr(filter, name)) is not None]
+    found: Conditions = [_process.c[name] == value for name in _EQUAL if (value := getattr(filter, name)) is not None]
     if filter.statuses:
-        found.append(_column("status", followed).in_([status.id for status in filter.statuses]))
+        found.append(_process.c.status.in_([status.id for status in filter.statuses]))
     if filter.parent_id is not None:
-        found.append(_column("parent_id", followed) == str(filter.parent_id))
+        found.append(_process.c.parent_id == str(filter.parent_id))
     if filter.updated_before is not None:
         found.append(_process.c.updated_at < rows.micros(filter.updated_before))
     if filter.identity is not None:
@@ -43,21 +37,6 @@ def conditions(filter: ProcessFilter, dialect: Dialect) -> Conditions:
     if filter.text is not None:
         found.append(sa.or_(*(column.icontains(_as_stored(column, filter.text), autoescape=True) for column in _SEARCHED)))
     return found + [_has_parameter(dialect, name, value) for name, value in filter.parameters.items()]
-
-
-def _rarest(filter: ProcessFilter) -> str | None:
-    """The column that is likely to leave the fewest rows: most processes stand in one of two statuses, and few are broken off."""
-    is_rare = bool(filter.statuses) and not _USUAL & {*filter.statuses}
-    asked = ("parent_id", *(("status",) if is_rare else ()), "activity", "state", "tenant_id", "scheme_code", "status")
-    return next((name for name in asked if getattr(filter, name)), None)
-
-
-def _column(name: str, followed: str | None) -> sa.ColumnElement[Any]:
-    """An expression instead of the column where another index is to be followed."""
-    column: sa.Column[Any] = _process.c[name]
-    if followed in (None, name):
-        return column
-    return column + sa.literal_column("0") if name == "status" else column.concat(sa.literal_column("''"))
 
 
 def _has_parameter(dialect: Dialect, name: str, value: Any) -> sa.ColumnElement[bool]:

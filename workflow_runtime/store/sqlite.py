@@ -41,7 +41,6 @@ _HAS_TABLE = sa.select(_master.c.name).where(_master.c.type == sa.literal_column
 
 class Sqlite(Portable):
     path: Path
-    follows_any_index = True
     takes_crowds = True
     put_timer = _insert_timer.on_conflict_do_update(
         index_elements=["process_id", "kind", "name"],

@@ -100,8 +100,6 @@ process = Table(
 # Pages go newest first by creation, which never changes: a page has no gaps and no repeats while processes move.
 Index("wf_process_status", process.c.status, process.c.created_at, process.c.id, process.c.scheme_code)
 Index("wf_process_scheme", process.c.scheme_code, process.c.created_at, process.c.id)
-Index("wf_process_activity", process.c.activity, process.c.created_at, process.c.id)
-Index("wf_process_state", process.c.state, process.c.created_at, process.c.id)
 Index("wf_process_created", process.c.created_at, process.c.id)
 _is_running, _is_child, _has_tenant = process.c.status == RUNNING, process.c.parent_id.is_not(None), process.c.tenant_id.is_not(None)
 Index("wf_process_running", process.c.status, process.c.updated_at, process.c.id, sqlite_where=_is_running, postgresql_where=_is_running)
