@@ -57,6 +57,9 @@ class Floor(Protocol):
     def fill(self, name: str, table: sa.Table, rows: Iterable[Values]) -> None:
         """Many rows at once, past the runtime and without its durability."""
 
+    def settle(self, name: str) -> None:
+        """After many rows came in: what the database does by itself a while later, so that it knows its tables."""
+
     def reset_running(self, name: str) -> int:
         """One UPDATE that makes every Running row Error and nobody's, with one history row for each; how many there were."""
 

@@ -130,6 +130,11 @@ class PostgresFloor:
                     copy.write_row([row.get(column, _default(table, column)) for column in columns])
             driver.execute(sql.SQL("ANALYZE {}").format(target))
 
+    def settle(self, name: str) -> None:
+        with _connected(self.url(name)) as driver:
+            for table in (tables.process, tables.timer, tables.history):
+                driver.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table.name)))
+
     def reset_running(self, name: str) -> int:
         with _connected(self.url(name)) as driver:
             return driver.execute(_RESET_RUNNING).rowcount

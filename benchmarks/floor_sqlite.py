@@ -107,6 +107,11 @@ class SqliteFloor:
         driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         driver.close()
 
+    def settle(self, name: str) -> None:
+        driver = _connected(self._path(name))
+        driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        driver.close()
+
     def reset_running(self, name: str) -> int:
         driver = _connected(self._path(name))
         driver.execute("BEGIN IMMEDIATE")

@@ -81,8 +81,9 @@ def test_every_measure_runs_on_postgresql(tmp_path: Path) -> None:
     assert found["databases"][0].startswith("PostgreSQL ")
     rows = {row["code"]: row for row in found["rows"]}
     assert {f"P{number}" for number in range(1, 11)} | {"S", "S x2", "S x3"} <= set(rows)
-    for code in ("P1", "P2", "P3", "P5", "P6", "P7", "P10"):
+    for code in ("P1", "P2", "P3", "P5", "P6", "P6 list", "P6 find", "P6 command", "P6 recover", "P7", "P10"):
         assert len(figures(rows[code])) == 3, code
+    assert rows["P6 create"]["notes"]["per second"] > 0
     for code in ("S x2", "S x3"):
         assert len(figures(rows[code])) == 3, code
         assert rows[code]["floor"]["median"] == rows["S"]["subject"]["median"] > 0

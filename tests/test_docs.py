@@ -107,6 +107,7 @@ def run_programs(page: Path, folder: Path) -> str:
         ("howto/limit-time.md", ()),
         ("howto/send-once.md", ()),
         ("howto/call-once.md", ()),
+        ("howto/create-many.md", ()),
         ("howto/embed-in-a-script.md", ()),
         ("howto/embed-in-flask.md", ("flask",)),
         ("howto/embed-in-django.md", ("django",)),

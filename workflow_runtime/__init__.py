@@ -16,7 +16,7 @@ __version__ = VERSION
 
 #: where each public name lives, except the errors
 _HOMES = {
-    "core.answers": "AvailableCommand CommandResult DueTimer Match OperationReport RenewalReport TransferReport",
+    "core.answers": "AvailableCommand CommandResult CreationReport DueTimer Match OperationReport RenewalReport TransferReport",
     "core.filters": "ProcessFilter",
     "core.pages": "Page",
     "core.process": "Decision EntryKind ErrorInfo HistoryEntry Process ProcessStatus Timer Trigger TriggerKind",

@@ -2,6 +2,7 @@ from workflow_runtime.version import VERSION as __version__
 from workflow_runtime.core.answers import (
     AvailableCommand as AvailableCommand,
     CommandResult as CommandResult,
+    CreationReport as CreationReport,
     DueTimer as DueTimer,
     Match as Match,
     OperationReport as OperationReport,
@@ -135,6 +136,7 @@ __all__ = [
     "ConditionFailed",
     "ConditionSpec",
     "Context",
+    "CreationReport",
     "Death",
     "Decision",
     "DecisionKind",

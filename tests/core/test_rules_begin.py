@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
+from typing import Any
 from uuid import UUID
 
 import pytest
 from factories import GO, NOW, process, walk
+from little_schemes import clock, scheme, way
 from ruled import HOUR, SCHEME, after, executed, standing
 
 from workflow_runtime.core import operating, rules
 from workflow_runtime.core.attempts import Attempts
 from workflow_runtime.core.frozen import FrozenDict
 from workflow_runtime.core.process import MOVES, Change, ChangeKind, EntryKind, ProcessStatus, Timer, TimerKind, Trigger, TriggerKind
+from workflow_runtime.core.scheme import Scheme
+from workflow_runtime.core.scheme_elements import ActionRef, Activity, Timeout
+from workflow_runtime.core.scheme_words import ReactionType
 
 ID = UUID(int=7)
 LATE = Trigger(TriggerKind.TIMER, "late")
@@ -88,6 +93,36 @@ def test_a_process_is_born_running_with_the_walk_into_its_initial_activity() -> 
     assert (born.walk.activity, born.walk.transition, born.walk.trigger.kind, dict(born.walk.temporary)) == ("A", "", TriggerKind.CREATE, {"b": 2})
     assert (born.walk.identity, born.walk.impersonated_identity) == ("ann", "bob")
     assert change.entries == (), "nothing has been entered yet"
+
+
+PLAIN = scheme(Activity(name="New", is_initial=True, state="Open"), Activity(name="B"), way("New", "B", command="go"), way("B", "New"), clock("late"))
+
+
+def brought_to_rest(**own: Any) -> Change:
+    born = rules.create(PLAIN, owner="me", identity="ann", impersonated_identity="bob", tenant_id="t", temporary=FrozenDict({"b": 2}), **own)
+    arrived = born.then(rules.arrive(after(born), own["persistent"], (), server="me", now=own["now"]))
+    return arrived.then(rules.rest(after(arrived), now=own["now"]))
+
+
+def test_one_more_is_as_if_it_had_come_to_rest_by_itself() -> None:
+    first: dict[str, Any] = {"process_id": ID, "token": 99, "walk_id": "w", "now": NOW, "persistent": FrozenDict({"a": 1})}
+    second: dict[str, Any] = {"process_id": UUID(int=8), "token": 7, "walk_id": "v", "now": NOW + HOUR, "persistent": FrozenDict({"c": 3})}
+    assert rules.rests_whatever(PLAIN)
+    assert rules.alike(brought_to_rest(**first), **second) == brought_to_rest(**second)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        scheme(Activity(name="New", is_initial=True, implementation=(ActionRef(name="Note"),)), Activity(name="B"), way("New", "B", command="go")),
+        scheme(Activity(name="New", is_initial=True), Activity(name="B"), way("New", "B")),
+        scheme(Activity(name="New", is_initial=True), Activity(name="B"), way("New", "B", timer="late"), clock("late")),
+        scheme(Activity(name="New", is_initial=True, idle_timeout=Timeout(timer="1h", type=ReactionType.SET_ACTIVITY, target="B")), Activity(name="B")),
+    ],
+    ids=["acts", "leads on", "has a timer", "has an idle timeout"],
+)
+def test_what_hangs_on_values_or_on_time_is_not_alike(other: Scheme) -> None:
+    assert not rules.rests_whatever(other)
 
 
 # ------------------------------------------------------------------ begin

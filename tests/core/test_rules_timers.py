@@ -15,7 +15,7 @@ from little_schemes import clock, scheme, way
 from ruled import HOUR, SCHEME, after, executed, in_an_hour, row, rows_after, standing
 
 from workflow_runtime.core import rules
-from workflow_runtime.core.arming import TIMER_VALUE, arm, immediate_timers, rearm, timer_value, timers_leaving
+from workflow_runtime.core.arming import TIMER_VALUE, arm, immediate_timers, rearm, timer_value
 from workflow_runtime.core.frozen import EMPTY, FrozenDict
 from workflow_runtime.core.process import CancelRequest, Change, ChangeKind, ProcessStatus, Timer, Trigger, TriggerKind
 from workflow_runtime.core.scheme_elements import Activity, TimerSpec
@@ -40,7 +40,7 @@ def test_each_timer_that_leads_out_gets_its_row_once_in_document_order() -> None
     twice = scheme(
         "A", "B", way("A", "B", timer="t"), way("A", "A", "again", timer="t"), way("A", "B", timer="s", name="s"), clock("s"), clock("t"), clock("idle")
     )
-    assert [spec.name for spec in timers_leaving(twice, "A")] == ["t", "s"]
+    assert [spec.name for spec in twice.timers_leaving("A")] == ["t", "s"]
     assert [(timer.name, timer.due, timer.value) for timer in arm(twice, "A", EMPTY, in_an_hour)] == [("t", NOW + HOUR, "1h"), ("s", NOW + HOUR, "1h")]
     assert arm(twice, "B", EMPTY, in_an_hour) == ()
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from uuid import UUID
 
 from factories import NOW, walk
-from ruled import ERROR, after, executed
+from ruled import ERROR, SCHEME, after, executed
 
-from workflow_runtime.core import waiting
+from workflow_runtime.core import rules, waiting
 from workflow_runtime.core.attempts import Attempts, counted, failures
+from workflow_runtime.core.frozen import FrozenDict
 from workflow_runtime.core.process import ChangeKind, EntryKind, ProcessStatus, Timer, TimerKind
 
 SOON = NOW + timedelta(seconds=8)
@@ -49,6 +51,15 @@ def test_released_work_is_anybodys_at_once_and_counts_nothing() -> None:
     assert (change.kind, after(change).owner, after(change).token, after(change).walk) == (ChangeKind.RELEASE, None, running.token + 1, running.walk)
     assert (after(change).deaths, after(change).is_waiting, after(change).waiting_until) == (2, True, NOW)
     assert change.arm == (Timer(name="retry", kind=TimerKind.RETRY, due=NOW),)
+
+
+def test_what_is_queued_is_born_nobodys_and_any_server_starts_it() -> None:
+    born = rules.create(SCHEME, process_id=UUID(int=7), token=99, owner="me", walk_id="w", now=NOW, persistent=FrozenDict({"a": 1}))
+    change = waiting.queue(born)
+    assert (change.kind, change.before, after(change)) == (ChangeKind.CREATE, None, replace(after(born), owner=None))
+    assert (after(change).is_waiting, change.arm) == (True, (Timer(name="start", kind=TimerKind.START, due=NOW),))
+    begun = after(waiting.take_up(change.result, owner="me", now=SOON))
+    assert (begun.walk, begun.token, begun.owner) == (after(born).walk, 100, "me")
 
 
 def test_any_server_takes_it_up_with_a_new_token_and_the_row_goes() -> None:

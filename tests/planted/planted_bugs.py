@@ -297,6 +297,14 @@ BUGS = (
         caught_by=(f"{GUARDS}::test_only_what_is_executed_can_be_flagged_and_the_revision_stays",),
     ),
     PlantedBug(
+        name="many at once do not look for an earlier life",
+        sentence="Of a batch that is created an id may be that of a deleted process, whose history is then taken for that of the new one.",
+        file="workflow_runtime/store/portable.py",
+        old="if found := transaction.row(had_life, ids):",
+        new="if (found := transaction.row(had_life, ids)) and len(creations) == 1:",
+        caught_by=(f"{GUARDS}::test_of_a_batch_with_an_id_that_is_in_use_nothing_is_written",),
+    ),
+    PlantedBug(
         name="coming to rest does not heed the flag",
         sentence="A request that comes just before rest is accepted and forgotten.",
         file="workflow_runtime/store/changes.py",

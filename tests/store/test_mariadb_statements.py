@@ -52,6 +52,13 @@ def _creation(store: Store) -> Callable[[], Any]:
     return lambda: store.apply(creation(subject, entries=(entry(subject, seq=1),), arm=(timer("a"), timer("b"))))
 
 
+def _creations(store: Store) -> Callable[[], Any]:
+    batch = []
+    for subject in (process(last_seq=1) for _ in range(100)):
+        batch.append(creation(subject, entries=(entry(subject, seq=1),), arm=(timer("a"), timer("b"))))
+    return lambda: store.apply_all(batch)
+
+
 def _deletion(store: Store) -> Callable[[], Any]:
     rest = put(store, process(), arm=(timer(),))
     return lambda: store.apply(deletion(rest))
@@ -96,6 +103,7 @@ BRACKETS = 2  #: BEGIN and COMMIT
         (_arrival, BRACKETS + 4),  # and DELETE of timers, INSERT of history
         (_journal, BRACKETS + 3),  # five rows are one INSERT
         (_creation, BRACKETS + 4),  # SELECT of an earlier life, process, timers, history
+        (_creations, BRACKETS + 4),  # the same for a hundred
         (_deletion, BRACKETS + 2),  # SELECT FOR UPDATE, DELETE
         (_keyed, BRACKETS + 3),  # and INSERT of the key
         (_settled, BRACKETS + 5),  # and UPDATE of the key
@@ -106,7 +114,7 @@ BRACKETS = 2  #: BEGIN and COMMIT
         (lambda store: lambda: store.due(NOW, 10), 1),
         (lambda store: lambda: store.orphans(me="me"), 1),
     ],
-    ids=["claim", "lost", "arrival", "journal", "creation", "deletion", "keyed", "settled", "refused", "load", "cancel", "beat", "due", "orphans"],
+    ids=["claim", "lost", "arrival", "journal", "creation", "creations", "deletion", "keyed", "settled", "refused", "load", "cancel", "beat", "due", "orphans"],
 )
 def test_a_change_is_one_transaction_of_so_many_statements(store: Store, prepare: Callable[[Store], Callable[[], Any]], statements: int) -> None:
     act = prepare(store)

@@ -102,6 +102,18 @@ def test_a_batch_costs_few_journeys_however_many_changes_it_has(store: Store) ->
     assert seen.journeys <= 4  # BEGIN, the changes, COMMIT
 
 
+def test_a_batch_of_creations_too(store: Store) -> None:
+    def batch() -> list[Change]:
+        return [creation(subject := process(last_seq=1), arm=(timer(),), entries=(entry(subject, seq=1),)) for _ in range(40)]
+
+    store.apply_all(batch())
+    fresh = batch()
+    with wire(store) as seen:
+        outcomes = [applied.outcome for applied in store.apply_all(fresh)]
+    assert outcomes == [Outcome.APPLIED] * 40
+    assert seen.journeys <= 4
+
+
 def test_the_texts_do_not_depend_on_numbers_of_rows(store: Store) -> None:
     dialect: Any = store.dialect
     texts = set[int]()

@@ -123,6 +123,14 @@ def test_a_batch_is_one_transaction(store: Store) -> None:
     assert (counted["BEGIN"], counted["COMMIT"]) == (1, 1)
 
 
+def test_creations_of_a_batch_are_looked_for_together(store: Store) -> None:
+    """SQLite takes one row after the other; what is asked does not grow with them."""
+    batch = [creation(subject := process(last_seq=1), entries=(entry(subject, seq=1),)) for _ in range(20)]
+    with counting(store) as counted:
+        store.apply_all(batch)
+    assert (counted["BEGIN"], counted["SELECT"], counted["COMMIT"]) == (1, 1, 1)
+
+
 @pytest.mark.parametrize(
     "ask", [lambda store: store.due(process().created_at, 10), lambda store: store.next_due(after=process().created_at), lambda store: store.orphans(me="me")]
 )

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+import sqlalchemy as sa
 from factories import NOW, arrival, claim, creation, decision, deletion, entry, process, retry, server, step, timer, walk
 from stored import everything, put, put_running, rows_of
 
 from workflow_runtime.core.frozen import FrozenDict
+from workflow_runtime.core.keys import Key
 from workflow_runtime.core.process import CancelRequest, Change, ChangeKind, Process, ProcessStatus
 from workflow_runtime.errors import ProcessAlreadyExists
 from workflow_runtime.store import tables
@@ -225,6 +227,50 @@ def test_in_a_batch_a_lost_row_takes_nothing_from_the_others(store: Store) -> No
     assert len(rows_of(store, tables.history, third.id)) == 1
     assert loaded(store, third) == batch[2].result
     assert store.apply_all([]) == []
+
+
+def born(process_id: UUID | None = None, **fields: Any) -> Change:
+    """A process with a timer and a row of history."""
+    subject = process(id=process_id, last_seq=1, **fields)
+    return creation(subject, arm=(timer(),), entries=(entry(subject, seq=1),))
+
+
+def test_many_are_created_with_all_that_follows(store: Store) -> None:
+    """Also where each has something else to write, and where other changes stand between them."""
+    rest = put(store, process())
+    keyed = creation(process(status=ProcessStatus.RUNNING, owner="me", walk=walk()), journal=(step("w"),), opens=Key("s", "k", "d"))
+    batch = [born(parameters={"a": 1}), claim(rest), creation(process()), keyed, *(born() for _ in range(5))]
+    assert store.apply_all(batch) == [Applied(Outcome.APPLIED)] * len(batch)
+    for change in batch:
+        assert loaded(store, change.result) == change.result
+        assert store.timers(change.result.id) == change.arm
+        assert len(rows_of(store, tables.history, change.result.id)) == len(change.entries)
+    assert len(store.journal(keyed.result.id, "w")) == 1
+    assert store.key_row(Key("s", "k", "d")) is not None
+
+
+def test_history_of_many_is_in_the_order_of_the_batch(store: Store) -> None:
+    batch = [born() for _ in range(20)]
+    store.apply_all(batch)
+    with store.dialect.read() as transaction:
+        told = transaction.rows_built(sa.select(tables.history.c.process_id).order_by(tables.history.c.id))
+    assert [text for (text,) in told] == [str(change.result.id) for change in batch]
+
+
+@pytest.mark.parametrize("way", ["there", "deleted", "twice"])
+def test_of_a_batch_with_an_id_that_is_in_use_nothing_is_written(store: Store, way: str) -> None:
+    first = born()
+    store.apply(first)
+    if way == "deleted":
+        store.apply(deletion(first.result))
+    again = creation(process(id=first.result.id)) if way == "deleted" else born(first.result.id)  # without a row that meets one of the earlier life
+    batch = [born(), born(), again, born()]
+    batch = [batch[0], batch[1], batch[0]] if way == "twice" else batch
+    before = everything(store)
+    with pytest.raises(ProcessAlreadyExists, match={"there": "exists already", "deleted": "was deleted", "twice": "in the same batch"}[way]) as caught:
+        store.apply_all(batch)
+    assert caught.value.process_id == batch[2].result.id
+    assert everything(store) == before
 
 
 def test_unchanged_parameters_are_kept_and_changed_ones_stored(store: Store) -> None:

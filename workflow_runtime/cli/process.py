@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from workflow_runtime.cli.creating import create_many
 from workflow_runtime.cli.naming import DONE, FAILED, noun
 from workflow_runtime.cli.options import BESIDE, Call, Output, verb
 from workflow_runtime.cli.output import Table, card, first, say, shown
-from workflow_runtime.cli.selecting import every, parameters, parsed, resolve
+from workflow_runtime.cli.selecting import STDIN, every, parameters, parsed, resolve
 from workflow_runtime.cli.server import condition
 from workflow_runtime.core.plain import plain
 
@@ -61,10 +62,18 @@ _KEY = click.option("--key", metavar="KEY", help="An idempotency key: sent again
 _WAIT = click.option("--wait", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="With --key: how long to wait for the first to end.")
 
 
-@verb(process, "create", "wfr process create Order -p Amount=100 --app shop:runtime", "wfr process create Order --params order.json --as alice -o ids")
+@verb(
+    process,
+    "create",
+    "wfr process create Order -p Amount=100 --app shop:runtime",
+    "wfr process create Order --params order.json --as alice -o ids",
+    "wfr process create Order --from orders.jsonl -p Country=NL -o ids",
+)
 @click.argument("scheme")
 @click.option("-p", "pairs", multiple=True, metavar="NAME=VALUE", help="A parameter; JSON, else a text. Repeatable.")
 @click.option("--params", metavar="FILE|-", help="A JSON object of parameters.")
+@click.option("--count", type=click.IntRange(min=0), metavar="N", help="Create so many, with the same parameters.")
+@click.option("--from", "source", metavar="FILE|-", help="Create one for each line, a JSON object of parameters; they go before -p and --params.")
 @click.option("--id", "process_id", metavar="UUID", help="The id; random by default.")
 @click.option("--as", "identity", metavar="USER", help="Whom history names.")
 @_KEY
@@ -75,17 +84,38 @@ def create(
     scheme: str,
     pairs: tuple[str, ...],
     params: str | None,
+    count: int | None,
+    source: str | None,
     process_id: str | None,
     identity: str | None,
     key: str | None,
     wait: float,
     multi: bool,
-) -> None:
-    """Create a process and drive it until it rests. Starts a server."""
+) -> int:
+    """Create a process and drive it until it rests. Starts a server.
+
+    With --count or --from many are created, in few transactions. Then no server is started and nothing is executed, so it works
+    beside a server: what comes to rest without an action is stored so, what acts waits for any server. The scheme must be stored
+    already, as every server does when it starts. A line that cannot be created ends the command: it is named, and what was
+    created before stays. The answer is their number; with -o ids their ids.
+    """
+    if count is not None or source is not None:
+        _require_many(count, source, process_id, key, params)
+        return create_many(call, scheme, parameters(pairs, params), count=count, source=source, identity=identity)
     values = parameters(pairs, params)
     with call.server(multi=multi) as runtime:
         created = runtime.create_instance(scheme, process_id=process_id, parameters=values, identity=identity, idempotency_key=key, wait=wait)
         _card(runtime, created, call.output)
+    return DONE
+
+
+def _require_many(count: int | None, source: str | None, process_id: str | None, key: str | None, params: str | None) -> None:
+    if count is not None and source is not None:
+        raise click.UsageError("--count and --from both say how many; give one of them")
+    if process_id is not None or key is not None:
+        raise click.UsageError("--id and --key are for one process; leave them out with --count and --from")
+    if source == params == STDIN:
+        raise click.UsageError("--from and --params cannot both read stdin; name a file")
 
 
 @verb(

@@ -117,7 +117,7 @@ def _json_or_text(value: str) -> Any:
     from workflow_runtime.errors import ParameterError
 
     try:
-        return _exact_json(value)
+        return exact_json(value)
     except ParameterError:
         return value
 
@@ -126,7 +126,7 @@ def _from_file(file: str) -> dict[str, Any]:
     from workflow_runtime.errors import ParameterError
 
     try:
-        values = _exact_json(sys.stdin.read() if file == STDIN else Path(file).read_text(encoding="utf-8"))
+        values = exact_json(sys.stdin.read() if file == STDIN else Path(file).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ParameterError) as error:
         raise click.UsageError(f"the parameters in {file!r} cannot be read: {error}") from error
     if not isinstance(values, dict):
@@ -134,7 +134,7 @@ def _from_file(file: str) -> dict[str, Any]:
     return values
 
 
-def _exact_json(text: str) -> Any:
+def exact_json(text: str) -> Any:
     """``plain_json`` says what may be read; the second reading keeps the digits that a float would lose."""
     from workflow_runtime.core.values import plain_json
 

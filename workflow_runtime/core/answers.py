@@ -75,6 +75,19 @@ Progress = Callable[[str, int, int], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CreationReport:
+    """What a bulk creation stored, all of one version.
+
+    ``queued`` of the ``created`` were left to any server: they act before they come to rest for the first time, or fail.
+    """
+
+    scheme_code: str
+    scheme_version: str
+    created: int = 0
+    queued: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TransferReport:
     """What an export wrote or an import stored, or with ``dry_run`` would store.
 

@@ -23,7 +23,7 @@ from workflow_runtime.core.evolving import evolve
 from workflow_runtime.core.process import Parameters, Process, Timer, Walk
 from workflow_runtime.core.scheme import Scheme
 from workflow_runtime.core.scheme_elements import Activity, TimerSpec
-from workflow_runtime.core.scheme_words import Missed, TimerType, TriggerType
+from workflow_runtime.core.scheme_words import Missed, TimerType
 
 #: (definition, value as written) -> when it falls due; None: never
 DueOf = Callable[[TimerSpec, str], datetime | None]
@@ -40,7 +40,7 @@ def arm(scheme: Scheme, activity: str, parameters: Parameters, due_of: DueOf) ->
     if entered is None or entered.is_final:
         return ()
     armed = []
-    for spec in (*timers_leaving(scheme, activity), *_idle(entered)):
+    for spec in (*scheme.timers_leaving(activity), *_idle(entered)):
         value = timer_value(spec, parameters)
         if value != timing.IMMEDIATE and (due := due_of(spec, value)) is not None:
             armed.append(Timer(name=spec.name, due=due, value=value, keep=spec.keep_if_set))
@@ -93,16 +93,10 @@ def type_of(process: Process, timer: Timer) -> TimerType:
     return spec.type if spec else TimerType.DATE_AND_TIME  # a timer the scheme does not know is for one moment
 
 
-def timers_leaving(scheme: Scheme, activity: str) -> list[TimerSpec]:
-    """The definitions of the timers with a transition out of this activity, in document order."""
-    names = dict.fromkeys(t.trigger.name for t in scheme.leaving(activity) if t.trigger.type is TriggerType.TIMER)
-    return [spec for name in names if (spec := scheme.timer(name)) is not None]
-
-
 def has_timers(scheme: Scheme, activity: str) -> bool:
     """Whether any process that stands there may have a timer of its scheme."""
     entered = scheme.activity(activity)
-    return bool(timers_leaving(scheme, activity)) or (entered is not None and entered.idle_timeout is not None)
+    return bool(scheme.timers_leaving(activity)) or (entered is not None and entered.idle_timeout is not None)
 
 
 def leads_on(process: Process) -> bool:
@@ -110,13 +104,12 @@ def leads_on(process: Process) -> bool:
     activity = process.pinned.activity(process.activity)
     if activity is None or activity.is_final:
         return False
-    automatic = any(transition.trigger.type is TriggerType.AUTO for transition in process.pinned.leaving(process.activity))
-    return automatic or bool(immediate_timers(process.pinned, process.activity, process.parameters))
+    return process.pinned.leads_on(process.activity) or bool(immediate_timers(process.pinned, process.activity, process.parameters))
 
 
 def immediate_timers(scheme: Scheme, activity: str, parameters: Parameters) -> list[str]:
     """Timers of value "0": their transitions are tried behind the automatic ones."""
-    return [spec.name for spec in timers_leaving(scheme, activity) if timer_value(spec, parameters) == timing.IMMEDIATE]
+    return [spec.name for spec in scheme.timers_leaving(activity) if timer_value(spec, parameters) == timing.IMMEDIATE]
 
 
 def timer_value(spec: TimerSpec, parameters: Parameters) -> str:

@@ -7,6 +7,7 @@ The commit point of a walk A -> B lies after B's last action: until then the row
 rule        when                           what becomes true
 ==========  =============================  ==========================================================
 create      a process is born              Running, the walk "enter the initial activity"
+alike       another is born with it     the same, where no action, condition or timer stands before its rest
 begin       a trigger takes a transition   Running, mine, token + 1 from rest; the walk; its timer row gone
 journal     an action has returned         its row, walk.step + 1
 arrive      B's last action is done        activity, state, parameters, timers of A dropped and of B armed
@@ -29,7 +30,7 @@ from datetime import datetime
 from uuid import UUID
 
 from workflow_runtime.core import entries, timing
-from workflow_runtime.core.arming import DueOf, rearm, type_of
+from workflow_runtime.core.arming import DueOf, has_timers, rearm, type_of
 from workflow_runtime.core.evolving import evolve
 from workflow_runtime.core.frozen import EMPTY
 from workflow_runtime.core.keys import Key
@@ -102,6 +103,21 @@ def create(
         scheme=scheme,
     )
     return Change(kind=ChangeKind.CREATE, before=None, after=process, opens=key)
+
+
+def rests_whatever(scheme: Scheme) -> bool:
+    """Whether each new process comes to rest in its initial activity, whatever its values are, and nothing is asked or set."""
+    initial = scheme.activity(scheme.initial_activity)
+    return initial is not None and not (initial.implementation or scheme.leads_on(initial.name) or has_timers(scheme, initial.name))
+
+
+def alike(pattern: Change, *, process_id: UUID, token: int, walk_id: str, now: datetime, persistent: Parameters) -> Change:
+    """The creation of one more process of a scheme that ``rests_whatever``; ``pattern`` is that of another, to its rest."""
+    assert pattern.after is not None
+    dates = dict.fromkeys(("created_at", "updated_at", "status_since", "activity_since"), now)
+    after = evolve(pattern.after, id=process_id, root_id=process_id, token=token, parameters=persistent, **dates)
+    entries = tuple(evolve(entry, process_id=process_id, walk_id=walk_id, at=now, started_at=now) for entry in pattern.entries)
+    return Change(kind=pattern.kind, before=None, after=after, entries=entries, drop_others=pattern.drop_others)
 
 
 def begin(process: Process, walk: Walk, *, owner: str | None, now: datetime) -> Change:

@@ -33,6 +33,7 @@ from workflow_runtime.core.scheme_elements import (
 from workflow_runtime.core.scheme_words import (
     LocalizeType,
     SchemeKey,
+    TriggerType,
 )
 
 
@@ -104,6 +105,14 @@ class Scheme(Drawn):
         """The transitions out of an activity, in document order."""
         return self._looked_up().leaving.get(activity, ())
 
+    def timers_leaving(self, activity: str) -> tuple[TimerSpec, ...]:
+        """The definitions of the timers with a transition out of an activity, in document order."""
+        return self._looked_up().timers_leaving.get(activity, ())
+
+    def leads_on(self, activity: str) -> bool:
+        """Whether an automatic transition leads out of an activity."""
+        return activity in self._looked_up().automatic
+
     def localized(self, kind: LocalizeType, name: str, culture: str | None) -> str:
         """The label of a name: the exact culture, then its language, then the default entry, then the name itself."""
         entries = [entry for entry in self.localization if entry.type is kind and entry.object_name == name]
@@ -133,23 +142,33 @@ class SchemeIndex:
     parameters: dict[str, ParameterSpec]
     actors: dict[str, Actor]
     leaving: dict[str, tuple[Transition, ...]]
+    timers_leaving: dict[str, tuple[TimerSpec, ...]]
+    automatic: frozenset[str]  #: activities out of which an automatic transition leads
 
     @staticmethod
     def of(scheme: Scheme) -> SchemeIndex:
         leaving: dict[str, list[Transition]] = {}
         for transition in scheme.transitions:
             leaving.setdefault(transition.source, []).append(transition)
+        timers = _by_name(scheme.timers)
         return SchemeIndex(
             version=hashlib.sha256(canonical(scheme).encode()).hexdigest(),
             initial=next((a.name for a in scheme.activities if a.is_initial), ""),
             activities=_by_name(scheme.activities),
             transitions=_by_name(scheme.transitions),
             commands=_by_name(scheme.commands),
-            timers=_by_name(scheme.timers),
+            timers=timers,
             parameters=_by_name(scheme.parameters),
             actors=_by_name(scheme.actors),
             leaving={source: tuple(transitions) for source, transitions in leaving.items()},
+            timers_leaving={source: _timers_of(transitions, timers) for source, transitions in leaving.items()},
+            automatic=frozenset(transition.source for transition in scheme.transitions if transition.trigger.type is TriggerType.AUTO),
         )
+
+
+def _timers_of(transitions: list[Transition], timers: dict[str, TimerSpec]) -> tuple[TimerSpec, ...]:
+    names = dict.fromkeys(transition.trigger.name for transition in transitions if transition.trigger.type is TriggerType.TIMER)
+    return tuple(timers[name] for name in names if name in timers)
 
 
 def _by_name(elements: tuple[N, ...]) -> dict[str, N]:

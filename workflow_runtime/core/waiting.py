@@ -1,4 +1,4 @@
-"""A failed attempt that is not the last, and the wait for the next one.
+"""A failed attempt that is not the last, and the wait for the next one; the wait of a new process for any server.
 
 Law: a process that waits is Running and nobody's, with the walk written and one reserved row that brings it back; any
 server takes it up. It is no orphan, and operators treat it as at rest.
@@ -12,12 +12,15 @@ wait       ... and the next is far off   nobody's, token + 1, waiting_until, the
 postpone   too many actions run that     the same; the deadline of its actions begins anew with the next attempt
            were given up
 release    the server shuts down         the same with a row that is due now
+queue      it is created by somebody     born nobody's, the row ``start`` due now
+           who does not drive it
 take_up    the row is due                mine, token + 1, the row gone
 =========  ============================  =====================================================================
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from workflow_runtime.core import entries
@@ -55,6 +58,13 @@ def postpone(process: Process, until: datetime, *, now: datetime) -> Change:
 def release(process: Process, *, now: datetime) -> Change:
     """Handed back between two steps by a server that shuts down: any server takes it up at once, nothing is counted."""
     return _left(process, ChangeKind.RELEASE, now, now, process.walk)
+
+
+def queue(born: Change) -> Change:
+    """The same creation, left to any server."""
+    assert born.after is not None
+    row = Timer(name=TimerKind.START, kind=TimerKind.START, due=born.after.created_at)
+    return replace(born, after=evolve(born.after, owner=None), arm=(row,))
 
 
 def _left(process: Process, kind: ChangeKind, until: datetime, now: datetime, walk: Walk | None) -> Change:

@@ -117,8 +117,7 @@ class Run(Trying):
     def _arrive(self) -> None:
         walk, now = self._current_walk, self._now()
         lasting, self._temporary = parameters.at_arrival(self.process, walk, self.journal.changes)
-        entered = self.process if lasting is self.process.parameters else evolve(self.process, parameters=lasting)
-        armed = self._armed(entered, walk, now)
+        armed = self._armed(evolve(self.process, parameters=lasting), walk, now) if arming.has_timers(self.process.pinned, walk.activity) else ()
         self._add(rules.arrive(self.process, lasting, armed, server=self._server, now=now))
         self.journal, self.unjournaled = Journal(), EMPTY
 
@@ -142,6 +141,8 @@ class Run(Trying):
         self._add(rules.begin(self.process, walk, owner=self.process.owner, now=now))
 
     def _next_transition(self, done: Walk) -> Transition | None:
+        if not arming.leads_on(self.process):  # the usual arrival: nobody has to be asked
+            return None
         is_as_it_was = not done.inputs and done.temporary is self._temporary
         context = done if is_as_it_was else evolve(done, inputs=EMPTY, temporary=self._temporary)
         return Judge(self.engine, self.compiled, self.process, context).choose_automatic()

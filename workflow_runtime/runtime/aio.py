@@ -61,6 +61,7 @@ class Aio:
     shutdown = _twin(Operators.shutdown)
     add_scheme = _twin(Operators.add_scheme)
     create_instance = _twin(Operators.create_instance)
+    create_instances = _twin(Operators.create_instances)
     get_available_commands = _twin(Operators.get_available_commands)
     execute_command = _twin(Operators.execute_command)
     get_process = _twin(Operators.get_process)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from datetime import datetime, timedelta
+from itertools import repeat
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from workflow_runtime.core import keys
 from workflow_runtime.core.operating import Order
@@ -14,6 +15,7 @@ from workflow_runtime.errors import ParameterError
 
 LONGEST_IDENTITY = 200
 LONGEST_REASON = 2_000
+LARGEST_BATCH = 10_000
 
 
 def process_id(value: object) -> UUID:
@@ -56,6 +58,27 @@ def values(value: object) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise ParameterError(f"{quoted(value)} are no parameters; expected a mapping of names to values", code="type_error")
     return value
+
+
+def instances(value: object) -> tuple[Iterable[object], int]:
+    """The parameters of many, and how many they are; 0: not known."""
+    if type(value) is int and value in INT_RANGE and value >= 0:
+        return repeat(None, value), value
+    if isinstance(value, Iterable) and not isinstance(value, Mapping | str | bytes):
+        return value, len(value) if isinstance(value, Sized) else 0
+    raise ParameterError(f"{quoted(value)} says not how many; expected a number, or the parameters of each: a mapping or None", code="type_error")
+
+
+def process_ids(values: Iterable[object] | None) -> Iterator[UUID]:
+    """One for each of many."""
+    yield from map(process_id, values) if values is not None else iter(uuid4, None)
+    raise ParameterError("there are fewer ids than processes; expected one for each", code="bad_id")
+
+
+def batch(value: object) -> int:
+    if type(value) is int and 1 <= value <= LARGEST_BATCH:
+        return value
+    raise ParameterError(f"{quoted(value)} is no size of a batch; expected 1 to {LARGEST_BATCH}", code="bad_batch")
 
 
 def order(verb: str, actor: object, reason: object) -> Order:

@@ -6,14 +6,15 @@ Actions of a verb run in the caller's thread. Ids are UUIDs or their texts.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 from workflow_runtime.catalogue import Catalogue
 from workflow_runtime.core import keys
-from workflow_runtime.core.answers import AvailableCommand, CommandResult, DueTimer, Match
+from workflow_runtime.core.answers import AvailableCommand, CommandResult, CreationReport, DueTimer, Match, Progress
 from workflow_runtime.core.filters import ProcessFilter
 from workflow_runtime.core.pages import Page
 from workflow_runtime.core.problems import problems
@@ -23,6 +24,7 @@ from workflow_runtime.core.scheme import Scheme
 from workflow_runtime.core.scheme_words import SchemeKey
 from workflow_runtime.core.unsupported import unsupported
 from workflow_runtime.engine import recovery
+from workflow_runtime.engine.creating import Creator, Item
 from workflow_runtime.engine.cron import cron_next
 from workflow_runtime.engine.judging import Asker
 from workflow_runtime.engine.keyring import Keyring
@@ -67,6 +69,41 @@ class Verbs(Life):
             key=None if name is None else keys.of_creation(name, tenant, code, values, (asker.identity, asker.impersonated_identity)),
             wait=keys.checked_wait(wait),
         )
+
+    def create_instances(
+        self,
+        scheme_code: str,
+        instances: int | Iterable[Mapping[str, Any] | None],
+        *,
+        process_ids: Iterable[UUID | str] | None = None,
+        identity: str | None = None,
+        impersonated_identity: str | None = None,
+        tenant_id: str | None = None,
+        batch: int = 500,
+        on_created: Callable[[Sequence[UUID]], object] | None = None,
+        progress: Progress | None = None,
+    ) -> CreationReport:
+        """Many new processes of the version that is current now, ``batch`` of them (1 to 10,000) in one transaction. For clients too.
+
+        ``instances``: how many, or the parameters of each; ``process_ids``: the id of each. Both are read batch by batch.
+        Each is stored as ``create_instance`` would leave it, if it comes to rest without an action; else it is queued: any
+        server takes it up. ``on_created(ids)`` after each commit, in their order; then ``progress("created", done, of)``.
+
+        The first that cannot be created ends the call: the error has ``index`` (from 0), nothing of its batch is stored, and
+        ``created`` before it stay. SchemeNotFound, ParameterError, ProcessAlreadyExists, StoreUnavailable, RuntimeNotStarted.
+        """
+        parts, asker, tenant = self._parts, _asker(identity, impersonated_identity), given.identity(tenant_id)
+        values, of = given.instances(instances)
+        scheme, size = self.get_scheme(given.name(scheme_code, "a scheme code")), given.batch(batch)
+        creator = Creator(parts.engine, scheme, asker=asker, tenant_id=tenant)
+        report = CreationReport(scheme_code=scheme.code, scheme_version=scheme.version)
+        for stored in creator.create(map(Item, map(given.values, values), given.process_ids(process_ids)), size):
+            report = replace(report, created=report.created + len(stored.ids), queued=report.queued + stored.queued)
+            if on_created is not None:
+                on_created(stored.ids)
+            if progress is not None:
+                progress("created", report.created, of)
+        return report
 
     def get_available_commands(
         self, process_id: UUID | str, identity: str | None = None, *, check_conditions: bool = False, culture: str | None = None

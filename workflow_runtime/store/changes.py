@@ -150,13 +150,14 @@ def plan(change: Change, me: str | None) -> Plan:
 def run(transaction: Transaction, planned: Plan) -> Applied:
     """Make the change true within this transaction; see the law above. Conflict when a creation, or a new key, meets an existing row."""
     if planned.shape is None:
-        return _create(transaction, planned)
+        return _create(transaction, [planned])[0]
     return _outcome(transaction, planned, transaction.dialect.guarded(transaction, planned.guarded))
 
 
 def run_all(transaction: Transaction, planned: Sequence[Plan]) -> list[Applied]:
     """Each row is guarded on its own. What is created comes first: it depends on nothing else."""
-    outcomes = {number: _create(transaction, plan) for number, plan in enumerate(planned) if plan.shape is None}
+    born = [(number, plan) for number, plan in enumerate(planned) if plan.shape is None]
+    outcomes = dict(zip((number for number, _ in born), _create(transaction, [plan for _, plan in born]), strict=True))
     guarded = [(number, plan) for number, plan in enumerate(planned) if plan.shape is not None]
     found = transaction.dialect.guarded_all(transaction, [plan.guarded for _, plan in guarded])
     for (number, plan), row in zip(guarded, found, strict=True):
@@ -171,11 +172,12 @@ def _outcome(transaction: Transaction, planned: Plan, found: Row | None) -> Appl
     return FLAGGED if flagged else LOST
 
 
-def _create(transaction: Transaction, planned: Plan) -> Applied:
-    """Ids are not used again: history of an earlier life would be taken for that of this one."""
-    process = planned.change.result
-    transaction.dialect.created(transaction, planned.guarded)
-    return Applied(Outcome.APPLIED, process.cancel_requested, process.children_open)
+def _create(transaction: Transaction, planned: Sequence[Plan]) -> list[Applied]:
+    """All of them or none. Ids are not used again: history of an earlier life would be taken for that of this one."""
+    if planned:
+        transaction.dialect.created(transaction, [plan.guarded for plan in planned])
+    born = (plan.change.after for plan in planned)
+    return [Applied(Outcome.APPLIED, process.cancel_requested, process.children_open) for process in born if process is not None]
 
 
 def readable_cancel(text: str | None) -> CancelRequest | None:

@@ -303,8 +303,8 @@ class Dialect(ABC):
         return found
 
     @abstractmethod
-    def created(self, transaction: Transaction, creation: Guarded) -> None:
-        """The INSERT of a process and all that follows. Conflict, and nothing is written, where it has lived before."""
+    def created(self, transaction: Transaction, creations: Sequence[Guarded]) -> None:
+        """The INSERTs of processes and all that follows. Conflict where one of them has lived before: the transaction must not be committed then."""
 
     @abstractmethod
     def guarded(self, transaction: Transaction, change: Guarded) -> Row | None:

@@ -43,7 +43,8 @@ def _drop_others(size: int) -> Statement:
 
 def of(change: Change) -> Followers:
     """A deleted process takes its timers and its journal with it."""
-    subject = change.before or change.result
+    subject = change.before or change.after
+    assert subject is not None
     process_id = str(subject.id)
     history = [records.history_values(entry) for entry in change.entries]
     decision = [records.decision_values(change.decision)] if change.decision else []

@@ -88,6 +88,20 @@ def met(transaction: Transaction, change: Change, conflict: Conflict) -> Applied
     return found
 
 
+def met_among(transaction: Transaction, batch: Sequence[Change], conflict: Conflict) -> StoreError | ProcessAlreadyExists:
+    """ProcessAlreadyExists for the first creation of a batch whose id is in use, also by one before it; else the conflict."""
+    earlier = set[UUID]()
+    for process_id in (change.result.id for change in batch if change.before is None):
+        if process_id in earlier:
+            return _taken(process_id, "stands in the same batch")
+        if transaction.row(_ROW, {"id": str(process_id)}) is not None:
+            return _taken(process_id, "exists already")
+        if transaction.row(_LIVED, {"id": str(process_id)}) is not None:
+            return _taken(process_id, "was deleted and its history stays")
+        earlier.add(process_id)
+    return conflict
+
+
 def _is_taken(transaction: Transaction, change: Change) -> bool:
     return change.opens is not None and keys.row(transaction, change.opens) is not None
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,9 +17,6 @@ from workflow_runtime.store import followers, tables
 from workflow_runtime.store.dialects import Dialect, Guarded, Row, Statement, Transaction, Values
 from workflow_runtime.store.trouble import Conflict
 
-_HAD_LIFE = (
-    sa.select(tables.history.c.seq).where(tables.history.c.process_id == bindparam("process_id")).order_by(tables.history.c.seq).limit(sa.literal_column("1"))
-)
 _APPENDED = frozenset({followers.INSERT_HISTORY, followers.INSERT_DECISION})  #: nothing else in a change depends on these rows
 
 
@@ -34,12 +32,18 @@ class Portable(Dialect):
         """Whether nobody else has locked the row; it is locked then. Where writers queue up anyway, this is not asked."""
         return True
 
-    def created(self, transaction: Transaction, creation: Guarded) -> None:
-        process_id = creation.followers.process_id
-        if transaction.row(_HAD_LIFE, {"process_id": process_id}):
-            raise Conflict(f"history of a process {process_id} is there")
-        transaction.run(creation.statement, creation.values)
-        transaction.follow(followers.steps(creation.followers, self.put_timer, self.keep_timer))
+    def created(self, transaction: Transaction, creations: Sequence[Guarded]) -> None:
+        """The rows of each table together, those of processes first: a batch costs no more statements than one."""
+        had_life, ids = _had_life([creation.followers.process_id for creation in creations])
+        if found := transaction.row(had_life, ids):
+            raise Conflict(f"history of a process {found[0]} is there")
+        together: dict[Statement, list[Values]] = {}
+        for creation in creations:
+            together.setdefault(creation.statement, []).append(creation.values)
+        for creation in creations:
+            for statement, values in followers.steps(creation.followers, self.put_timer, self.keep_timer):
+                together.setdefault(statement, []).extend(values)
+        transaction.follow(together.items())
 
     def guarded(self, transaction: Transaction, change: Guarded) -> Row | None:
         found = self._written(transaction, change)
@@ -66,3 +70,15 @@ class Portable(Dialect):
                         transaction.run_many(statement, values)
         transaction.follow(appended.items())
         return results
+
+
+def _had_life(ids: Sequence[str]) -> tuple[Statement, Values]:
+    size = 1 << (len(ids) - 1).bit_length()
+    return _lived_of(size), {f"id{number}": ids[min(number, len(ids) - 1)] for number in range(size)}
+
+
+@cache
+def _lived_of(size: int) -> Statement:
+    """One statement per power of two, so that their number is bounded; spare places repeat an id."""
+    lived = sa.select(tables.history.c.process_id).where(tables.history.c.process_id.in_([bindparam(f"id{number}") for number in range(size)]))
+    return lived.limit(sa.literal_column("1"))

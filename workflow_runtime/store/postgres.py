@@ -223,9 +223,11 @@ class Postgres(Networked):
 
     # -- statements --
 
-    def created(self, transaction: Transaction, creation: Guarded) -> None:
-        if self.guarded(transaction, creation) is None:
-            raise Conflict(f"history of a process {creation.followers.process_id} is there")
+    def created(self, transaction: Transaction, creations: Sequence[Guarded]) -> None:
+        found = self.guarded_all(transaction, creations) if len(creations) > 1 else [self.guarded(transaction, creations[0])]
+        for creation, row in zip(creations, found, strict=True):
+            if row is None:
+                raise Conflict(f"history of a process {creation.followers.process_id} is there")
 
     def guarded(self, transaction: Transaction, change: Guarded) -> Row | None:
         prepared = self._prepared_whole(change)

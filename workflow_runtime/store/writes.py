@@ -188,12 +188,15 @@ class Store:
                 return looking.met(transaction, change, met)
 
     def apply_all(self, batch: Sequence[Change], *, me: str | None = None, patience: Patience | None = None) -> list[Applied]:
-        """Many changes in one transaction, each guarded on its own: a lost one takes nothing from the others."""
+        """Many changes in one transaction, each guarded on its own: a lost one takes nothing from the others. ProcessAlreadyExists: nothing was written."""
         planned = [changes.plan(change, me or self._me) for change in batch]
         try:
             return self._in(self.dialect.write, lambda transaction: changes.run_all(transaction, planned))
         except StoreUnavailable as error:
             return self._look(error, planned, patience)
+        except Conflict as met:
+            with self.dialect.read() as transaction:
+                raise looking.met_among(transaction, batch, met) from None
 
     def _look(self, error: StoreUnavailable, batch: list[Plan], patience: Patience | None) -> list[Applied]:
         """What became of a batch whose commit broke off. An ``error`` of which all is known is raised."""
