@@ -12,9 +12,11 @@ from typing import Any
 import apscheduler.schedulers.base
 import pytest
 from clockworks import PATIENCE, Make, Works, once, stopped_works
+from waiting import until
 
 import workflow_runtime.engine.clock
 from workflow_runtime.engine.clock import SystemClock
+from workflow_runtime.engine.clockwork import Job
 
 FAR = 3_600.0  #: an interval that does not come round within a test
 
@@ -51,10 +53,14 @@ def test_a_beat_goes_on_while_poll_and_sweep_hang(make: Make) -> None:
 
 
 def still(make: Make, **settings: Any) -> Works:
-    """Works that have run once and will not come round by themselves."""
+    """Works that have run, also because of the nudge at the start, and will not come round by themselves."""
     works = make(**{"beat": FAR / 4, "lease": FAR, "sweep": FAR, "poll": FAR, **settings})
     works.clockwork.start()
     works.wait_for("beat", "sweep", "poll")
+    assert works.clockwork._drive is not None
+    poll = works.clockwork._drive.alarms[Job.POLL]
+    until(lambda: not poll._busy and poll._next > SystemClock().monotonic() + FAR / 2)
+    works.said()
     return works
 
 
