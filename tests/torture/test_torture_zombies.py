@@ -47,5 +47,6 @@ def test_a_zombie_becomes_a_new_server(begin: Begin) -> None:
     until(lambda: run.acknowledge(5, run.create(zombie, 5).result(60)), 60)  # the row shows a moment before the server knows it
     found = run.settle(lambda: closing(run))
     assert check(found) == []
-    assert len({write.id for write in found.servers if write.pid == zombie.pid}) == 2
+    # who declared it dead ended its connections, perhaps the one over which it registered anew: then it did so twice
+    assert len({write.id for write in found.servers if write.pid == zombie.pid}) in (2, 3)
     assert late_writes(found, zombie.name) == []
