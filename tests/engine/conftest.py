@@ -13,6 +13,7 @@ sys.path.append(str(Path(__file__).parents[1] / "store"))
 
 import databases
 from bench import Bench, workshop
+from overdue import Hanging
 
 from workflow_runtime import WorkflowRuntime
 
@@ -30,6 +31,14 @@ def bench(tmp_path: Path, empty_database: Path) -> Iterator[Bench]:
     shutil.copy(empty_database, tmp_path / "workflow.db")
     with workshop(tmp_path) as made:
         yield made
+
+
+@pytest.fixture
+def hanging() -> Iterator[Hanging]:
+    """Let go at the end, whatever becomes of the test."""
+    made = Hanging()
+    yield made
+    made.let_go()
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,11 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from queue import SimpleQueue
 from typing import Any
 
-from bench import Bench
+from bench import NOW, Bench
 from waiting import until
 
 from workflow_runtime import Process, WorkflowRuntime
@@ -34,6 +35,11 @@ transitions:
   - {{from: Next, to: End, on: {{command: out}}}}
   - {{from: Late, to: End, on: {{command: out}}}}
 """
+
+
+def later(seconds: float) -> datetime:
+    """Than the tests begin."""
+    return NOW + timedelta(seconds=seconds)
 
 
 class Hanging:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from bench import NOW, WHO, Bench, engine_of, history, last, path_of, told
-from overdue import PATIENCE, Hanging, behind, none_left, overdue, text
+from bench import WHO, Bench, engine_of, history, last, path_of, told
+from overdue import PATIENCE, Hanging, behind, later, none_left, overdue, text
 from test_commits import costs
 from test_failures import Listener, Trouble
 
@@ -23,17 +23,6 @@ from workflow_runtime.store.changes import Applied
 from workflow_runtime.store.writes import Store
 
 S = ProcessStatus
-
-
-@pytest.fixture
-def hanging() -> Iterator[Hanging]:
-    made = Hanging()
-    yield made
-    made.let_go()
-
-
-def later(seconds: float) -> Any:
-    return NOW + timedelta(seconds=seconds)
 
 
 # ------------------------------------------------------------------ in time

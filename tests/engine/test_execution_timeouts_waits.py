@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from bench import NOW, WHO, Bench, engine_of, history, last, path_of
 from orphanage import PAYING, SCHEME, START, Answer, Orphanage
-from overdue import PATIENCE, Hanging, behind, none_left, overdue, text
+from overdue import PATIENCE, Hanging, behind, later, none_left, overdue, text
 from retried import Flaky, call
 from waiting import until
 
@@ -23,17 +23,6 @@ from workflow_runtime.testing.clock import FakeClock
 S = ProcessStatus
 HALF = timedelta(seconds=15)
 BOUNDED = SCHEME.replace("[Charge, Mail]}", "[Charge, Mail], execution_timeout: {after: 30s, set_activity: Waiting}}")
-
-
-@pytest.fixture
-def hanging() -> Iterator[Hanging]:
-    made = Hanging()
-    yield made
-    made.let_go()
-
-
-def later(seconds: float) -> Any:
-    return NOW + timedelta(seconds=seconds)
 
 
 # ------------------------------------------------------------------ waits of a retry policy

@@ -7,7 +7,8 @@ The commit point of a walk A -> B lies after B's last action: until then the row
 rule        when                           what becomes true
 ==========  =============================  ==========================================================
 create      a process is born              Running, the walk "enter the initial activity"
-alike       another is born with it     the same, where no action, condition or timer stands before its rest
+alike       another is born with it        the same, where no action, condition or timer
+                                           stands before its rest
 begin       a trigger takes a transition   Running, mine, token + 1 from rest; the walk; its timer row gone
 journal     an action has returned         its row, walk.step + 1
 arrive      B's last action is done        activity, state, parameters, timers of A dropped and of B armed
