@@ -27,7 +27,7 @@ from uuid import UUID
 
 from workflow_runtime.core.attempts import Attempts
 from workflow_runtime.core.coalescing import armed, told
-from workflow_runtime.core.evolving import evolve
+from workflow_runtime.core.evolving import evolve, swift
 from workflow_runtime.core.frozen import EMPTY, FrozenDict
 from workflow_runtime.core.keys import Answer, Key
 from workflow_runtime.core.plain import plain
@@ -92,6 +92,7 @@ class Trigger(NamedTuple):
     name: str = ""  #: the command, the timer, the operator's verb or the restorer's decision
 
 
+@swift
 @dataclass(frozen=True, kw_only=True)
 class Walk:
     """One transition being taken; holds all that a resume on another server needs."""
@@ -137,6 +138,7 @@ class CancelRequest(NamedTuple):
     reason: str
 
 
+@swift
 @dataclass(frozen=True, kw_only=True)
 class Process:
     """One process as it was stored: a value that never changes.
@@ -206,6 +208,7 @@ class TimerKind(StrEnum):
     START = "start"  #: reserved: starts a process or a walk that was left to any server
 
 
+@swift
 @dataclass(frozen=True, kw_only=True)
 class Timer:
     """One row: ``name`` falls due at ``due``; ``value`` is the definition as written when it was armed."""
@@ -252,6 +255,7 @@ class EntryKind(StrEnum):
     DELETED = "deleted"
 
 
+@swift
 @dataclass(frozen=True, kw_only=True)
 class HistoryEntry:
     """One row of history. ``seq`` counts 1, 2, 3 ... per process; ``id`` is given by the store and only grows."""
@@ -322,6 +326,7 @@ class ChangeKind(StrEnum):
     DELETE = "delete"
 
 
+@swift
 @dataclass(frozen=True, kw_only=True)
 class Change:
     """Everything that must become true together.

@@ -191,6 +191,12 @@ class Transition(Drawn):
     def is_unconditional(self) -> bool:
         return self.conditions[0].type is ConditionType.ALWAYS
 
+    @property
+    def asks_nothing(self) -> bool:
+        """Whether it can be taken whatever the values of the process are."""
+        only, *others = self.conditions
+        return not others and not only.inverted and only.type in (ConditionType.ALWAYS, ConditionType.OTHERWISE)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor(Element):

@@ -12,7 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from workflow_runtime.core import handling
@@ -54,9 +54,13 @@ class Judge:
     """Decisions about one process at one moment. ``walk`` brings the inputs and temporary values of the run."""
 
     def __init__(self, engine: Engine, compiled: Compiled, process: Process, walk: Walk | None, changes: Mapping[str, Any] = EMPTY) -> None:
-        self._engine, self._compiled, self._process, self._walk = engine, compiled, process, walk
-        self.view = View(process, walk, changes, partial(engine.catalogue.external, process))
+        self._engine, self._compiled, self._process, self._walk, self._changes = engine, compiled, process, walk, changes
         self._allowed: dict[tuple[str, Asker], bool] = {}  #: a directory may be slow: nobody is asked twice about one moment
+
+    @cached_property
+    def view(self) -> View:
+        """What conditions see: made for the first that asks, and most transitions have none."""
+        return View(self._process, self._walk, self._changes, partial(self._engine.catalogue.external, self._process))
 
     def choose(self, kind: TriggerType, name: str = "", asker: Asker | None = None) -> Transition | None:
         """The transition this trigger takes from where the process stands; ConditionFailed.
@@ -82,6 +86,8 @@ class Judge:
 
     def holds(self, transition: Transition) -> bool:
         """All its conditions, or one of them, as the transition combines them. No, where an exception handler ignores that one raised."""
+        if transition.asks_nothing:
+            return True
         combine = any if transition.conditions_combine is Combine.OR else all
         try:
             return combine(self._condition(condition, transition) is not condition.inverted for condition in transition.conditions)

@@ -16,7 +16,7 @@ from workflow_runtime.errors import RuntimeNotStarted
 
 class LiveWork:
     def __init__(self) -> None:
-        self._lock = threading.Condition()
+        self._lock = threading.Condition(threading.Lock())
         self._holders: dict[UUID, int] = {}
         self._closed = False
         self.on_free: Callable[[UUID], None] = lambda process_id: None  #: told, outside the lock, that nobody here holds it any more
@@ -30,7 +30,7 @@ class LiveWork:
         with self._lock:
             if self._closed:
                 raise RuntimeNotStarted("this runtime is shutting down and takes nothing new; nothing was done, give the call to another server")
-            self.take(process_id)
+            self._holders[process_id] = self._holders.get(process_id, 0) + 1
 
     def take(self, process_id: UUID) -> None:
         with self._lock:
@@ -38,12 +38,12 @@ class LiveWork:
 
     def drop(self, process_id: UUID) -> None:
         with self._lock:
-            self._holders[process_id] -= 1
-            free = not self._holders[process_id]
-            if free:
-                del self._holders[process_id]
-            self._lock.notify_all()
-        if free:
+            others = self._holders.pop(process_id) - 1
+            if others:
+                self._holders[process_id] = others
+            elif not self._holders:
+                self._lock.notify_all()
+        if not others:
             self.on_free(process_id)
 
     def __contains__(self, process_id: object) -> bool:

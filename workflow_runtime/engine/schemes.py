@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from workflow_runtime.core.expression import Expression, compile_expression
@@ -69,16 +70,22 @@ class SchemeCache:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def get(self, key: SchemeKey) -> Compiled:
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
+        kept = self._kept.get(key)
+        if kept is not None:
+            self._used(key)
+            return kept
         try:
             return self._keep(key, Compiled.of(self.load(key)))
         except (SchemeNotFound, SchemeError, StoreError):
             raise
         except Exception as error:
             raise SchemeError(f"the scheme {key.code!r} in version {key.version[:12]} cannot be read: {error}") from error
+
+    def _used(self, key: SchemeKey) -> None:
+        """Noted only where some version may soon have to go."""
+        if len(self._kept) > MOST_KEPT // 2:
+            with self._lock, suppress(KeyError):
+                self._kept.move_to_end(key)
 
     def quiet_timers(self, versions: Collection[str]) -> set[tuple[str, str]]:
         """Version and name; of versions that are in memory. Nothing is read."""

@@ -12,7 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from workflow_runtime.core.process import Change, Timer, TimerKind
+from workflow_runtime.core.arming import has_timers
+from workflow_runtime.core.process import Change, Process, Timer, TimerKind
 from workflow_runtime.store import keys, records, rows, tables
 from workflow_runtime.store.dialects import Drop, Followers, Statement, Step, Values
 
@@ -63,11 +64,16 @@ def _is_dropped(change: Change, timer: Timer) -> bool:
 
 
 def _drop(change: Change) -> Drop | None:
-    if change.before is None or not (change.release or change.drop_others or change.drop):
+    if change.before is None or not (change.release or change.drop or (change.drop_others and _may_have_timers(change.before))):
         return None
     armed = [timer.name for timer in change.arm if timer.kind is TimerKind.TIMER]
     named = [] if change.drop_others else [name for name in change.drop if name not in armed]
     return Drop(change.release, armed if change.drop_others else None, named)
+
+
+def _may_have_timers(process: Process) -> bool:
+    """The rows of a process are those of the activity where it was committed."""
+    return process.scheme is None or has_timers(process.scheme, process.activity)
 
 
 def steps(followers: Followers, put_timer: Statement, keep_timer: Statement) -> list[Step]:

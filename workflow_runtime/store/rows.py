@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -260,9 +261,9 @@ def _process(row: Row) -> Process:
     fields = dict(zip(PROCESS_COLUMNS, row, strict=True))
     for name in ("created_at", "updated_at", "status_since", "activity_since"):
         fields[name] = moment(fields[name])
-    fields["id"], fields["root_id"] = UUID(fields["id"]), UUID(fields["root_id"])
+    fields["id"], fields["root_id"] = id_of_text(fields["id"]), id_of_text(fields["root_id"])
     if fields["parent_id"] is not None:
-        fields["parent_id"] = UUID(fields["parent_id"])
+        fields["parent_id"] = id_of_text(fields["parent_id"])
     fields["status"] = ProcessStatus.of(fields["status"])
     fields["parameters"] = decode_parameters(fields["parameters"])
     fields["waiting_until"] = maybe_moment(fields["waiting_until"])
@@ -271,6 +272,10 @@ def _process(row: Row) -> Process:
     fields["walk"] = decode_walk(fields["walk"])
     fields["scheme"] = None
     return whole(Process, fields)
+
+
+#: The id of a root stands in its row twice, and who moves a process mostly does so again.
+id_of_text = lru_cache(maxsize=1_024)(UUID)
 
 
 class UnreadableRow(NamedTuple):
