@@ -17,12 +17,15 @@ settled          when the run of such a request ends
 ===============  ==========================================================================
 
 All parts see the database as it was before, and no row may be written twice. The rows of a part are one JSON
-parameter, so that a text does not depend on how many there are: with 8 parts there are few texts.
+parameter, so that a text does not depend on how many there are: with 8 parts there are few texts. Of history and journal
+there is mostly one row: that one is given value by value, which takes a seventh off the whole statement.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence, Sized
+from enum import IntEnum
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -38,16 +41,31 @@ _READ_BACK = (_process.c.id, _process.c.cancel_requested, _process.c.children_op
 _LEFT_OUT = {"wf_history": ("id",), "wf_journal": ("id",), "wf_decision": ("id",)}
 
 
+class Number(IntEnum):
+    """Of rows, as far as the text of a statement depends on it."""
+
+    NONE = 0
+    ONE = 1
+    MANY = 2
+
+    @classmethod
+    def of(cls, rows: Sized) -> Number:
+        return _NUMBERS[min(len(rows), 2)]
+
+
+_NUMBERS = tuple(Number)
+
+
 class Parts(NamedTuple):
     """What decides the text of a statement."""
 
     head: Statement
     skips: bool
-    journal: bool
+    journal: Number
+    history: Number
     drop: bool
     put: bool
     keep: bool
-    history: bool
     decision: bool
     opened: bool
     settled: bool
@@ -55,19 +73,19 @@ class Parts(NamedTuple):
     @classmethod
     def of(cls, change: Guarded) -> Parts:
         f = change.followers
-        written = (f.journal, f.drop is not None, f.put, f.keep, f.history, f.decision, f.opened, f.settled)
-        return cls(change.statement, change.skips, *map(bool, written))
+        written = (f.drop is not None, f.put, f.keep, f.decision, f.opened, f.settled)
+        return cls(change.statement, change.skips, Number.of(f.journal), Number.of(f.history), *map(bool, written))
 
 
 def statement(parts: Parts) -> Statement:
     """Built once for the same parts."""
     guarded = _guarded(parts.head, parts.skips)
     following = [
-        (parts.journal, "journaled", _inserted(tables.journal, "journal", guarded)),
+        (parts.journal, "journaled", _told(tables.journal, "journal", parts.journal, guarded)),
         (parts.drop, "dropped", _dropped(guarded)),
         (parts.put, "put", _put(guarded)),
         (parts.keep, "kept", _inserted(_timer, "keep", guarded).on_conflict_do_nothing()),
-        (parts.history, "told", _inserted(tables.history, "history", guarded)),
+        (parts.history, "told", _told(tables.history, "history", parts.history, guarded)),
         (parts.decision, "decided", _inserted(tables.decision, "decision", guarded)),
         (parts.opened, "opened", _inserted(tables.idempotency, "opened", guarded)),
         (parts.settled, "settled", _settled(guarded)),
@@ -79,8 +97,11 @@ def values(change: Guarded) -> Mapping[str, Any]:
     """Rows as JSON with their characters as they are: PostgreSQL refuses those that it cannot store."""
     f = change.followers
     found = dict(change.values)
-    for name, given in (("journal", f.journal), ("put", f.put), ("keep", f.keep), ("history", f.history), ("decision", f.decision)):
-        if given:
+    for name, given in (("journal", f.journal), ("history", f.history), ("put", f.put), ("keep", f.keep), ("decision", f.decision)):
+        if len(given) == 1 and name in _ONE:
+            columns, parameters = _ONE[name]
+            found.update(zip(parameters, columns(given[0]), strict=True))
+        elif given:
             found[name] = rows.to_plain_json(list(given))
     if f.opened:
         found["opened"] = rows.to_plain_json([f.opened])
@@ -105,8 +126,12 @@ def _guarded(head: Any, skips: bool) -> sa.CTE:
     return cte
 
 
+def _columns(table: sa.Table) -> list[sa.ColumnClause[Any]]:
+    return [sa.column(c.name, _plain(c.type)) for c in table.c if c.name not in _LEFT_OUT.get(table.name, ())]
+
+
 def _rows(table: sa.Table, name: str) -> Any:
-    columns = [sa.column(c.name, _plain(c.type)) for c in table.c if c.name not in _LEFT_OUT.get(table.name, ())]
+    columns = _columns(table)
     made = sa.func.json_to_recordset(bindparam(name, type_=postgresql.JSON())).table_valued(*columns)
     return made.render_derived(name=f"{name}_rows", with_types=True)
 
@@ -120,6 +145,23 @@ def _inserted(table: sa.Table, name: str, guarded: sa.CTE) -> Any:
     """The one row of ``guarded`` or none times the given rows, in their order; a join by id might turn it round."""
     given = _rows(table, name)
     return postgresql.insert(table).from_select(list(given.c.keys()), sa.select(*given.c).select_from(given.join(guarded, sa.true())))
+
+
+def _told(table: sa.Table, name: str, number: Number, guarded: sa.CTE) -> Any:
+    if number is not Number.ONE:
+        return _inserted(table, name, guarded)
+    columns = _columns(table)
+    one = (bindparam(f"{name}_{c.name}", type_=c.type) for c in columns)
+    return postgresql.insert(table).from_select([c.name for c in columns], sa.select(*one).select_from(guarded))
+
+
+def _one(table: sa.Table, name: str) -> tuple[Callable[[Mapping[str, Any]], Sequence[Any]], tuple[str, ...]]:
+    """What takes the values out of a row, and the parameters that they are given as."""
+    names = [column.name for column in _columns(table)]
+    return itemgetter(*names), tuple(f"{name}_{column}" for column in names)
+
+
+_ONE = {"journal": _one(tables.journal, "journal"), "history": _one(tables.history, "history")}
 
 
 def _put(guarded: sa.CTE) -> Any:
