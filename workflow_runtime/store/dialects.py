@@ -72,6 +72,10 @@ class Guarded(NamedTuple):
     values: Values
     followers: Followers
     skips: bool = False  #: a row that somebody has locked is left alone, where the database can do that: the guard fails
+    reads_back: bool = True  #: strangers may have written to the row; else ``NOTHING_READ`` may be returned for it
+
+
+NOTHING_READ: Row = (None, 0)  #: what strangers have written where they could not
 
 
 OWN = ("token", "revision", "seq", "walk")  #: what each row of a crowd has for itself: guards, the number of its next row of history, the id of its walk

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from workflow_runtime.store import followers, tables
-from workflow_runtime.store.dialects import Dialect, Guarded, Row, Statement, Transaction, Values
+from workflow_runtime.store.dialects import NOTHING_READ, Dialect, Guarded, Row, Statement, Transaction, Values
 from workflow_runtime.store.trouble import Conflict
 
 _APPENDED = frozenset({followers.INSERT_HISTORY, followers.INSERT_DECISION})  #: nothing else in a change depends on these rows
@@ -26,7 +26,7 @@ class Portable(Dialect):
 
     @abstractmethod
     def written(self, transaction: Transaction, statement: Statement, values: Values) -> Row | None:
-        """Run a guarded statement; cancel_requested and children_open of the row that it matched."""
+        """Run a guarded statement, and read cancel_requested and children_open of the row that it matched."""
 
     def is_free(self, transaction: Transaction, change: Guarded) -> bool:
         """Whether nobody else has locked the row; it is locked then. Where writers queue up anyway, this is not asked."""
@@ -54,7 +54,9 @@ class Portable(Dialect):
     def _written(self, transaction: Transaction, change: Guarded) -> Row | None:
         if change.skips and not self.is_free(transaction, change):
             return None
-        return self.written(transaction, change.statement, change.values)
+        if change.reads_back:
+            return self.written(transaction, change.statement, change.values)
+        return NOTHING_READ if transaction.run(change.statement, change.values) else None
 
     def guarded_all(self, transaction: Transaction, changes: Sequence[Guarded]) -> list[Row | None]:
         """Rows that are only appended wait, so that those of all changes go in together."""

@@ -146,7 +146,8 @@ class Sqlite(Portable):
 
     def fetch(self, driver: Any, sql: str, values: Bound) -> list[Row]:
         try:
-            return super().fetch(driver, sql, values)
+            found: list[Row] = self.cursor(driver).execute(sql, values).fetchall()
+            return found
         except sqlite3.OperationalError as error:
             if "Could not decode" not in str(error):
                 raise
