@@ -20,7 +20,7 @@ def swift(kind: type[V]) -> type[V]:
     wanted, number = frozenset(declared.keys() - defaults.keys()), len(declared)
     check = getattr(kind, "__post_init__", None)
 
-    def __init__(self: V, /, **given: Any) -> None:
+    def init(self: V, /, **given: Any) -> None:
         every = {**defaults, **given}
         if len(every) != number or not wanted <= given.keys():
             raise TypeError(f"{kind.__name__} has no field {sorted(given.keys() - declared.keys())} and wants {sorted(wanted - given.keys())}")
@@ -28,7 +28,7 @@ def swift(kind: type[V]) -> type[V]:
         if check is not None:
             check(self)
 
-    kind.__init__ = __init__  # type: ignore[misc]
+    kind.__init__ = init  # type: ignore[method-assign,assignment]
     return kind
 
 

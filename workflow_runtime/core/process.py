@@ -220,7 +220,8 @@ class Timer:
     keep: bool = field(default=False, repr=False)  #: NotOverrideIfExists: a row that is there stays as it is
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@swift
+@dataclass(frozen=True, kw_only=True)
 class JournalEntry:
     """The outcome of one action (``step`` empty) or of one ``ctx.step`` inside it, or the intent to start that step.
 

@@ -14,6 +14,7 @@ from workflow_runtime.core.retrying import GiveUp, Wait
 from workflow_runtime.core.scheme_elements import ActionRef, Activity, ExceptionHandler
 from workflow_runtime.core.scheme_words import Effect
 from workflow_runtime.core.stepping import Journal
+from workflow_runtime.engine.calling import never
 from workflow_runtime.engine.deadlines import Call
 from workflow_runtime.engine.engine import Engine
 from workflow_runtime.engine.failures import action_failed, given_up, origin_of
@@ -65,26 +66,25 @@ def _called(
     """``call``: how it is watched, where it has a deadline."""
     walk = process.walk
     assert walk is not None
-    held: Call[Any] = call or Call()
 
     def require_hold() -> None:
         """It spares work that would be in vain; the proof is the token that ``record`` asks for."""
-        if held.given_up:
+        if call is not None and call.given_up:
             raise given_up(process, walk.activity, action.name)
 
     judge = Judge(engine, engine.compiled(process), process, walk, journal.changes)
     engine.require_right(process)
     before = judge.view.plain()
     draft = parameters.Draft(copy.deepcopy(before), require_hold)
-    deadline, limits = walk.deadline if call else None, engine.settings.limits
-    surroundings: dict[str, Any] = {"journal": journal, "record": record, "now": now, "limits": limits}
+    deadline = walk.deadline if call else None
+    surroundings: dict[str, Any] = {"journal": journal, "record": record, "now": now, "limits": engine.limits}
     context = ActionContext(process, walk, draft, action, index, deadline=deadline, require_hold=require_hold, **surroundings)
     try:
         parameter = judge.text(action.parameter)  # may ask users' code, as may the values: either may take long
         require_hold()
         with engine.progress.of(process.id, walk.activity, action.name):
-            result = engine.caller.call(function, context, parameter, on_give_up=held.on_give_up)
-        changes = parameters.changed(before, context.parameters, process.pinned, engine.settings.limits)
+            result = engine.caller.call(function, context, parameter, on_give_up=call.on_give_up if call else never)
+        changes = parameters.changed(before, context.parameters, process.pinned, engine.limits)
     except Exception as error:
         if context.lost is None and not _is_of_the_journal(error, process):
             raise action_failed(process, walk.activity, action.name, error, step=context.doubtful(error)) from error

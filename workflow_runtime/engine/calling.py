@@ -29,7 +29,7 @@ CANCEL_SECONDS = 2.0  #: how long the end waits for coroutines that were cancell
 OnGiveUp = Callable[[Callable[[], object]], None]
 
 
-def _never(stop: Callable[[], object]) -> None:
+def never(stop: Callable[[], object]) -> None:
     """Nobody gives the call up."""
 
 
@@ -42,7 +42,7 @@ class Caller:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
-    def call(self, function: Callable[..., Any], *arguments: Any, on_give_up: OnGiveUp = _never) -> Any:
+    def call(self, function: Callable[..., Any], *arguments: Any, on_give_up: OnGiveUp = never) -> Any:
         """The result of ``function(*arguments)``, awaited if it is awaitable; what it raises passes through.
 
         ``on_give_up`` is told how to cancel what is awaited.
@@ -50,7 +50,7 @@ class Caller:
         result = function(*arguments)
         return self.wait(result, on_give_up) if inspect.isawaitable(result) else result
 
-    def wait(self, awaitable: Awaitable[Any], on_give_up: OnGiveUp = _never) -> Any:
+    def wait(self, awaitable: Awaitable[Any], on_give_up: OnGiveUp = never) -> Any:
         loop = calling_loop.get() or self._given or self._background()
         if loop is _running_loop() or loop in _held_up.get():
             _drop(awaitable)

@@ -77,7 +77,7 @@ class Creator:
 
     def _born(self, item: Item) -> Born:
         engine = self.engine
-        persistent, temporary = parameters.at_creation(self.scheme, item.given, engine.settings.limits)
+        persistent, temporary = parameters.at_creation(self.scheme, item.given, engine.limits)
         own: dict[str, Any] = {
             "process_id": item.process_id,
             "token": engine.new_token(),

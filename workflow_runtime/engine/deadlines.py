@@ -38,7 +38,7 @@ class DeadlinePassed(Exception):
 
 
 class Call(Generic[T]):
-    """One call, as it is seen from inside and by who waits for it. One that nobody watches is never given up."""
+    """One call, as it is seen from inside and by who waits for it."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()

@@ -49,7 +49,7 @@ class Desk:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.panel = Panel(engine.catalogue.restorers, timeout=engine.settings.restorer_timeout, limits=engine.settings.limits)
+        self.panel = Panel(engine.catalogue.restorers, timeout=engine.settings.restorer_timeout, limits=engine.limits)
         self._servers: dict[str, Server] = {}  #: of those who owned what was read
         self.set_aside: Counter[SchemeKey] = Counter()  #: orphans of versions that cannot be executed here
 

@@ -18,6 +18,7 @@ from workflow_runtime.core.evolving import evolve
 from workflow_runtime.core.process import CancelRequest, Change, EntryKind, Process, ProcessStatus, Walk
 from workflow_runtime.core.scheme_elements import TimerSpec
 from workflow_runtime.core.scheme_words import SchemeKey
+from workflow_runtime.core.values import Limits
 from workflow_runtime.engine.bell import Bell
 from workflow_runtime.engine.bystander import Bystander
 from workflow_runtime.engine.calling import Caller
@@ -62,6 +63,7 @@ class Engine:
     on_cleared: Callable[[], None] = field(default=lambda: None)  #: what the caller works on is suspected no more
     live: LiveWork = field(default_factory=LiveWork)
     draining: bool = False  #: shutting down: work is handed back between steps
+    limits: Limits = field(init=False)
     pauses: Pauses = field(init=False)
     progress: Progress = field(init=False)
     deadlines: Deadlines = field(init=False)
@@ -69,6 +71,7 @@ class Engine:
     _unbound: dict[SchemeKey, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.limits = self.settings.limits
         self.pauses = Pauses(self.clock)
         self.deadlines = Deadlines(self.clock, self.settings.max_abandoned_actions)
         self.progress = Progress(limit=self.settings.progress_warning, monotonic=self.clock.monotonic)
@@ -181,7 +184,8 @@ class Engine:
 
         It narrows the time in which a server that was taken over still acts; the proof is the guard of the next write.
         """
-        self.patiently(self._require_beat)
+        if not self.presence.may_execute():
+            self.patiently(self._require_beat)
         if process.owner != self.presence.incarnation:
             raise Fenced(process_id=process.id)
 

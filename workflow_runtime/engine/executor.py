@@ -74,7 +74,7 @@ class Executor:
     ) -> Process:
         """A new process, driven to rest. ProcessAlreadyExists, ParameterError, ActionFailed (the process stays). KeyTaken."""
         engine = self.engine
-        persistent, temporary = parameters.at_creation(scheme, given, engine.settings.limits)
+        persistent, temporary = parameters.at_creation(scheme, given, engine.limits)
         change = rules.create(
             scheme,
             process_id=process_id,
@@ -111,7 +111,7 @@ class Executor:
 
         def decide(process: Process) -> CommandResult:
             declared = self._admitted(process, name, expected_revision)
-            inputs, temporary = parameters.of_command(process.pinned, declared, given, self.engine.settings.limits, present=process.parameters)
+            inputs, temporary = parameters.of_command(process.pinned, declared, given, self.engine.limits, present=process.parameters)
             walk = self._prototype(Trigger(TriggerKind.COMMAND, name), inputs=inputs, temporary=temporary, asker=asker)
             walk = evolve(walk, key=key) if key else walk
             moved = self._take(process, walk, asker if check_restrictions else None)

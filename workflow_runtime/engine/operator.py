@@ -89,7 +89,7 @@ class Operator:
     def _entering(self, activity_of: Callable[[Process], str], order: Order, given: Mapping[str, Any], execute: bool) -> Deed:
         def refuse(process: Process) -> None:
             activity_of(process)
-            parameters.of_operator(process.pinned, given, self.engine.settings.limits, present=process.parameters)
+            parameters.of_operator(process.pinned, given, self.engine.limits, present=process.parameters)
             if execute:
                 self._require_bound(process)
 
@@ -147,7 +147,7 @@ class Operator:
         """At once and for good; None removes it. ParameterError for system names, declared temporary ones and wrong types."""
 
         def decide(process: Process) -> Process:
-            changes = parameters.for_good(process, name, value, self.engine.settings.limits)
+            changes = parameters.for_good(process, name, value, self.engine.limits)
             return self.executor.commit(operating.set_parameters(process, changes, order, server=self._server, now=self.engine.now()))
 
         return self._at_rest(process_id, decide)
@@ -193,7 +193,7 @@ class Operator:
 
     def _enter(self, process: Process, activity: str, order: Order, given: Mapping[str, Any], execute: bool) -> Process:
         now = self.engine.now()
-        lasting, temporary = parameters.of_operator(process.pinned, given, self.engine.settings.limits, present=process.parameters)
+        lasting, temporary = parameters.of_operator(process.pinned, given, self.engine.limits, present=process.parameters)
         walk = operating.walk_into(activity, order, walk_id=self.engine.new_id(), temporary=temporary, now=now)
         walk = replace(walk, inputs=lasting)
         return self._begin(process, walk, order) if execute else self._stand(process, walk)

@@ -180,9 +180,11 @@ class Presence:
 
     def may_execute(self) -> bool:
         """To be asked before claims and effects. No proof (the guard of each write is that), but it keeps a zombie from most of them."""
-        if self._pid != os.getpid() or self._incarnation is None:
+        if self._incarnation is None:
             return False
-        return self._file.held() if self._file is not None else self._clock.monotonic() < self._deadline
+        if self._file is not None:
+            return self._file.held()
+        return self._pid == os.getpid() and self._clock.monotonic() < self._deadline
 
     def _beaten(self, mine: str) -> bool:
         """Over the session; over a new one if that is broken. False: declared dead."""

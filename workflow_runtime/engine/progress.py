@@ -7,18 +7,27 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from uuid import UUID
 
 log = logging.getLogger("workflow_runtime.engine")
 
 
 class _Stretch:
-    """Of one action that runs: since when nothing of it became durable, and whether that was told."""
+    """Of one action that runs: since when nothing of it became durable, and whether that was told. Entered while it runs."""
 
-    def __init__(self, activity: str, action: str, since: float) -> None:
+    __slots__ = ("_all", "_process_id", "action", "activity", "since", "told")
+
+    def __init__(self, all_: Progress, process_id: UUID, activity: str, action: str, since: float) -> None:
+        self._all, self._process_id = all_, process_id
         self.activity, self.action, self.since, self.told = activity, action, since, False
+
+    def __enter__(self) -> None:
+        self._all.began(self._process_id, self)
+
+    def __exit__(self, *error: object) -> None:
+        self._all.ended(self._process_id, self)
 
 
 class Progress:
@@ -28,18 +37,18 @@ class Progress:
         self._limit, self._monotonic, self._lock = limit, monotonic, threading.Lock()
         self._running: dict[UUID, _Stretch] = {}
 
-    @contextmanager
-    def of(self, process_id: UUID, activity: str, action: str) -> Iterator[None]:
+    def of(self, process_id: UUID, activity: str, action: str) -> AbstractContextManager[None]:
         """While this action runs."""
-        stretch = _Stretch(activity, action, self._monotonic())
+        return _Stretch(self, process_id, activity, action, self._monotonic())
+
+    def began(self, process_id: UUID, stretch: _Stretch) -> None:
         with self._lock:
             self._running[process_id] = stretch
-        try:
-            yield
-        finally:
-            with self._lock:
-                if self._running.get(process_id) is stretch:  # one that was given up may end while the next one runs
-                    del self._running[process_id]
+
+    def ended(self, process_id: UUID, stretch: _Stretch) -> None:
+        with self._lock:
+            if self._running.get(process_id) is stretch:  # one that was given up may end while the next one runs
+                del self._running[process_id]
 
     def given_up(self, process_id: UUID) -> None:
         """Its action is left behind, and that was told: whatever it still does is no progress of the process."""

@@ -69,7 +69,7 @@ class Transfers(Operators):
             parts.engine.store.dialect,
             new_token=new_token,
             check_scheme=_check_scheme,
-            limits=parts.engine.settings.limits,
+            limits=parts.engine.limits,
             skip_existing=skip_existing,
             dry_run=dry_run,
             progress=progress or _silent,
