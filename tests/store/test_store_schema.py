@@ -183,8 +183,8 @@ def test_every_text_that_is_compared_is_compared_exactly(store: Store) -> None:
 
 
 def _without_layout(sql: str) -> list[str]:
-    """Constraints of a table may come in any order, columns of an index may not."""
-    words = sql.replace(",", " ").replace("(", " ( ").replace(")", " ) ").split()
+    """Constraints of a table may come in any order, columns of an index may not. What was made anew has its name in quotation marks."""
+    words = sql.replace('"', "").replace(",", " ").replace("(", " ( ").replace(")", " ) ").split()
     return sorted(words) if words[1] == "TABLE" else words
 
 

@@ -42,12 +42,12 @@ def key_row(store: Store, scope: str, name: str, answer: str | None) -> None:
         transaction.run(insert(tables.idempotency, "process_id"), values)
 
 
-def history_row(store: Store, process_id: str) -> None:
+def history_row(store: Store, process_id: str, seq: int = 1, **given: int) -> None:
     texts = dict.fromkeys(("from_activity", "to_activity", "from_state", "to_state", "transition", "walk_id", "trigger_name"), "")
-    values: dict[str, Any] = {"process_id": process_id, "seq": 1, "kind": "moved", "at": 0, "status": 2, "trigger_kind": "Initializing", "is_final": 0, **texts}
+    values: dict[str, Any] = {"process_id": process_id, "seq": seq, "kind": "moved", "at": 0, "status": 2, "trigger_kind": "Initializing", "is_final": 0, **texts}
     values |= {"classifier": "NotSpecified"} | dict.fromkeys(("identity", "impersonated_identity", "actor", "reason", "server", "started_at", "error"))
     with store.dialect.write() as transaction:
-        transaction.run(insert(tables.history, "id", "idempotency_key"), values)
+        transaction.run(insert(tables.history, "idempotency_key", *(() if given else ("id",))), values | given)
 
 
 def test_from_0003_keys_find_their_processes_and_history_is_kept(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,6 +86,19 @@ def test_from_0003_keys_find_their_processes_and_history_is_kept(open_store: Ope
     kept = store.key_row(Key("", "creation", ""))
     assert kept is not None
     assert kept.answer == Answer(process_id=subject.id, executed=True)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_from_0005_history_keeps_its_numbers_and_counts_on(open_store: OpenStore) -> None:
+    store = open_store()
+    at(store, "0005")
+    subject = process()
+    for number in (7, 9):
+        history_row(store, str(subject.id), seq=number, id=number * 100)
+    assert store.upgrade()
+    history_row(store, str(subject.id), seq=10)
+    entries = Reader(store).history(subject.id)
+    assert [(entry.id, entry.seq) for entry in entries] == [(700, 7), (900, 9), (901, 10)]
 
 
 def test_from_0001_on_every_step_can_be_taken(open_store: OpenStore) -> None:

@@ -141,7 +141,7 @@ def test_a_filter_takes_its_processes_and_their_schemes_and_no_others(store: Sto
     data, report = exported(store, ProcessFilter(status=ProcessStatus.INITIALIZED))
     lines = [json.loads(line) for line in data.splitlines()]
     assert [line["kind"] for line in lines] == ["header", "scheme", "scheme", "current", "process", "end"]  # the pinned version and the current one
-    assert (report.schemes, report.processes, lines[0]["epoch"], lines[0]["program"], lines[0]["schema"]) == (2, 1, store.epoch(), "1.2.3", "0005")
+    assert (report.schemes, report.processes, lines[0]["epoch"], lines[0]["program"], lines[0]["schema"]) == (2, 1, store.epoch(), "1.2.3", "0006")
 
 
 def test_an_empty_database_is_an_export_too(store: Store, back: Store) -> None:

@@ -101,10 +101,13 @@ def has_timers(scheme: Scheme, activity: str) -> bool:
 
 def leads_on(process: Process) -> bool:
     """Whether it may go on by itself from where it stands, if conditions hold."""
-    activity = process.pinned.activity(process.activity)
+    scheme, name = process.pinned, process.activity
+    if not (scheme.leads_on(name) or scheme.timers_leaving(name)):
+        return False
+    activity = scheme.activity(name)
     if activity is None or activity.is_final:
         return False
-    return process.pinned.leads_on(process.activity) or bool(immediate_timers(process.pinned, process.activity, process.parameters))
+    return scheme.leads_on(name) or bool(immediate_timers(scheme, name, process.parameters))
 
 
 def immediate_timers(scheme: Scheme, activity: str, parameters: Parameters) -> list[str]:

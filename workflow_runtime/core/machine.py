@@ -11,6 +11,7 @@ candidates of the table and asks the guard itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 from transitions import Machine as Table
@@ -25,6 +26,7 @@ Holds = Callable[[Transition], bool]
 AUTO = "auto"
 
 
+@lru_cache(maxsize=1_024)
 def trigger_key(kind: TriggerType, name: str = "") -> str:
     """The name of an event: ``auto``, ``command:approve``, ``timer:remind``."""
     return AUTO if kind is TriggerType.AUTO else f"{kind.lower()}:{name}"
@@ -58,7 +60,11 @@ class Machine:
         """
         event = self._table.events.get(trigger)
         ways: Any = event.transitions.get(_state(activity), ()) if event is not None else ()
-        return next((way.declared for way in ways if holds(way.declared)), None)
+        for way in ways:
+            if holds(way.declared):
+                declared: Transition = way.declared
+                return declared
+        return None
 
 
 def _otherwise_last(transitions: Iterable[Transition]) -> list[Transition]:

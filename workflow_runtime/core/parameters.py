@@ -164,6 +164,8 @@ def of_command(scheme: Scheme, command: Command, given: Mapping[str, Any], limit
 
     ``present`` are the values of the process: what becomes its own must fit the limits together with them.
     """
+    if not given and not command.inputs:
+        return EMPTY, EMPTY
     inputs = {wanted.name for wanted in command.inputs}
     renamed: dict[str, Any] = {name: value for name, value in given.items() if name not in inputs}
     for wanted in command.inputs:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from workflow_runtime.core.process import CancelRequest, Change, Process, ProcessStatus, Walk
 from workflow_runtime.engine.engine import Engine
-from workflow_runtime.errors import Fenced
+from workflow_runtime.errors import Fenced, StoreUnavailable
 from workflow_runtime.store.writes import Outcome
 
 T = TypeVar("T")
@@ -119,7 +119,10 @@ class InHand:
 
     def _now(self) -> datetime:
         """The database's clock, which may have to be asked."""
-        return self._patiently(self.engine.now)
+        try:
+            return self.engine.now()
+        except StoreUnavailable:
+            return self._patiently(self.engine.now)
 
     def _patiently(self, read: Callable[[], T]) -> T:
         """Waits for a database that is away once the process is held: who only tries to take it is told at once."""

@@ -68,10 +68,11 @@ class Judge:
         With an ``asker`` rights filter the candidates before their conditions are asked.
         """
 
-        def holds(transition: Transition) -> bool:
-            return (asker is None or self.allows(transition, asker)) and self.holds(transition)
-
+        holds = self.holds if asker is None else partial(self._is_open_to, asker)
         return self._compiled.machine.choose(self._process.activity, trigger_key(kind, name), holds)
+
+    def _is_open_to(self, asker: Asker, transition: Transition) -> bool:
+        return self.allows(transition, asker) and self.holds(transition)
 
     def choose_automatic(self) -> Transition | None:
         """An automatic transition, else the transition of a timer whose value is "0"; nothing leads out of a final activity."""

@@ -362,7 +362,7 @@ def _sweep(presence: Presence, recovery: Recovery, clockwork: Clockwork, retenti
 
 def new_id() -> str:
     """Random, hexadecimal: 128 bits."""
-    return secrets.token_hex(16)
+    return os.urandom(16).hex()
 
 
 def new_token() -> int:

@@ -138,12 +138,11 @@ def plan(change: Change, me: str | None) -> Plan:
     if before is None:
         return Plan(change, Guarded(_INSERT_PROCESS, rows.process_values(change.result), follow))
     shape = Shape.of(change, me)
-    values = {"g_id": follow.process_id, "g_owner": before.owner, "g_token": before.token, "g_revision": before.revision, "g_me": me}
+    guard = {"g_id": follow.process_id, "g_owner": before.owner, "g_token": before.token, "g_revision": before.revision, "g_me": me}
     if after is None:
-        return Plan(change, Guarded(_DELETES[shape], values, follow, shape.takes_over), shape)
-    values |= rows.updated_values(after)
-    values["status"] = after.status.id
-    values["parameters"] = None if after.parameters is before.parameters else rows.encode_parameters(after.parameters)
+        return Plan(change, Guarded(_DELETES[shape], guard, follow, shape.takes_over), shape)
+    parameters = None if after.parameters is before.parameters else rows.encode_parameters(after.parameters)
+    values = {**rows.updated_values(after), **guard, "status": after.status.id, "parameters": parameters}
     statement = _UPDATES[shape, after.status is not before.status, after.status is not ProcessStatus.RUNNING]
     return Plan(change, Guarded(statement, values, follow, shape.takes_over, shape.owned and not shape.unflagged), shape)
 
