@@ -266,20 +266,29 @@ def test_who_is_not_told_any_more_looks_when_the_lead_is_free(store: Store, monk
     assert all(is_stored(store, change) for change in given)
 
 
-def test_a_waiter_that_is_interrupted_goes_and_the_one_behind_it_is_served(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    given, line, bells = claims(store, 3), line_of(store), []
+class InterruptedBell(grouping.SimpleQueue):  # type: ignore[type-arg]
+    """Whoever stood in line first is interrupted when it is called."""
 
-    class Bell(grouping.SimpleQueue):  # type: ignore[type-arg]
-        def __init__(self) -> None:
-            bells.append(self)
+    made: list[InterruptedBell]
 
-        def get(self, block: bool = True, timeout: float | None = None) -> None:
-            super().get(block, timeout)
-            if self is bells[0]:
-                raise KeyboardInterrupt
+    def __init__(self) -> None:
+        self.made.append(self)
 
-    monkeypatch.setattr(grouping, "SimpleQueue", Bell)
+    def get(self, block: bool = True, timeout: float | None = None) -> None:
+        super().get(block, timeout)
+        if self is self.made[0]:
+            raise KeyboardInterrupt
 
+
+@pytest.fixture
+def bells(monkeypatch: pytest.MonkeyPatch) -> list[InterruptedBell]:
+    monkeypatch.setattr(InterruptedBell, "made", [], raising=False)
+    monkeypatch.setattr(grouping, "SimpleQueue", InterruptedBell)
+    return InterruptedBell.made
+
+
+def test_a_waiter_that_is_interrupted_goes_and_its_change_is_not_made(store: Store, bells: list[InterruptedBell]) -> None:
+    given, line = claims(store, 3), line_of(store)
     with ThreadPoolExecutor(3) as pool, sqlite_of(store)._turn:
         leader = pool.submit(store.apply, given[0])
         until(line._lead.locked)
@@ -289,6 +298,15 @@ def test_a_waiter_that_is_interrupted_goes_and_the_one_behind_it_is_served(store
         assert isinstance(stands.exception(timeout=10), KeyboardInterrupt)
         behind = pool.submit(store.apply, given[2])
         until(lambda: len(line._waiting) == 1)
+    assert outcomes([leader, behind]) == [Outcome.APPLIED] * 2
+    assert [is_stored(store, change) for change in given] == [True, False, True]
+
+
+def test_one_that_is_interrupted_when_it_is_to_lead_calls_the_next(store: Store, bells: list[InterruptedBell], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grouping, "MOST", 0)
+    given = claims(store, 3)
+    leader, interrupted, behind = together(store, *applied(store, *given))
+    assert isinstance(interrupted.exception(), KeyboardInterrupt)
     assert outcomes([leader, behind]) == [Outcome.APPLIED] * 2
     assert [is_stored(store, change) for change in given] == [True, False, True]
 
