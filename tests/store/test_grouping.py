@@ -246,7 +246,7 @@ def test_when_a_leader_is_interrupted_in_its_commit_the_others_look(
     assert [is_stored(store, change) for change in given] == [is_committed, True, True]
 
 
-def test_who_is_not_told_any_more_looks_when_the_lead_is_free(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_is_not_told_any_more_looks(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     line = line_of(store)
 
     class Bell(grouping.SimpleQueue):  # type: ignore[type-arg]
@@ -330,7 +330,7 @@ def test_a_waiter_that_gives_up_does_so_in_time_and_its_change_is_not_made_behin
     assert [is_stored(store, change) for change in given] == [True, False, True]
 
 
-def test_who_loses_patience_when_a_leader_has_its_change_waits_for_that_leader(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_loses_patience_when_a_leader_has_its_change_looks_behind_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     line, gave_up = line_of(store), Event()
 
     class Bell(grouping.SimpleQueue):  # type: ignore[type-arg]
@@ -346,9 +346,8 @@ def test_who_loses_patience_when_a_leader_has_its_change_waits_for_that_leader(s
     given = claims(store, 2)
     monkeypatch.setattr(grouping, "SimpleQueue", Bell)
     monkeypatch.setattr(Sqlite, "end_write", ended)
-    seen = traced(store)
     assert outcomes(together(store, *applied(store, *given))) == [Outcome.APPLIED] * 2
-    assert seen["COMMIT"] == 1
+    assert all(is_stored(store, change) for change in given)
 
 
 def test_a_leader_that_cannot_begin_takes_nobody_along_and_the_next_leads(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

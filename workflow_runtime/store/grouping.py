@@ -13,12 +13,13 @@ guard of uniqueness (Conflict)          its own error and nobody that of another
 the commit is refused (a full disk)     ALONE: nothing was stored, see sqlite.py; who tries it again is refused too
 the leader is interrupted before that   ALONE
 the leader is interrupted in a commit   UNKNOWN: each looks what became of its change, see looking.py
+nothing is heard of the leader          UNKNOWN
 the lead or the turn does not come      nothing: the others are not taken out of the line before a transaction has begun
 ======================================  ===========================================================================
 
 The line is a deque, since each of its operations is atomic: who leads takes a waiter out, or the waiter goes away. So one
-who gives up is certain that nobody will do its work; where somebody has it already, that is waited for. The lead is
-free only when everybody in the group has been told.
+who gives up is certain that nobody will do its work. Nobody waits for ever, whatever becomes of a leader: whose work has been
+taken and who hears nothing looks as well. To look takes the turn, which that leader has until its transaction has ended.
 """
 
 from __future__ import annotations
@@ -153,9 +154,7 @@ class Line:
     def _give_up(self, waiter: Waiter, patience: float) -> None:
         if self._goes(waiter):
             raise busy(self._dialect.place, patience)
-        with self._lead:  # who has it is done with it when the lead is free
-            waiter.word = waiter.word or Word.UNKNOWN
-        self._call()
+        waiter.word = waiter.word or Word.UNKNOWN
 
     def _told(self, waiter: Waiter) -> Any:
         if waiter.word is Word.UNKNOWN:
