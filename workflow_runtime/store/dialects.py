@@ -8,6 +8,8 @@ a dialect       SQLite (sqlite.py)              PostgreSQL (postgres.py)        
 ``write``       BEGIN IMMEDIATE; the threads    BEGIN ... COMMIT                BEGIN ... COMMIT
                 of one process queue up
 ``change``      the same                        autocommit: one statement       the same
+``changed``     several threads' together,      alone                           alone
+                by one COMMIT: grouping.py
 ``single``      the same                        autocommit                      autocommit
 ``read``        one SELECT, which is a transaction by itself; ``snapshot`` for several, of one moment
 ``guarded``     UPDATE ... RETURNING, then      one statement: all the rest     UPDATE, SELECT, then
@@ -29,12 +31,14 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
 if TYPE_CHECKING:
     from workflow_runtime.store.nudges import Listener
+
+T = TypeVar("T")
 
 Statement = sa.Executable
 Row = Sequence[Any]
@@ -226,6 +230,11 @@ class Dialect(ABC):
     def change(self) -> Block:
         """For one guarded write with all that follows; the same as ``write``, or less where one statement does it."""
         return self.write()
+
+    def changed(self, work: Callable[[Transaction], T]) -> T:
+        """What ``work`` returns in a ``change``; together with that of other threads where it pays (grouping.py), so it may be begun anew."""
+        with self.change() as transaction:
+            return work(transaction)
 
     def single(self) -> Block:
         """For one statement that writes."""

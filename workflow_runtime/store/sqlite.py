@@ -8,18 +8,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam, event
 from sqlalchemy.dialects import sqlite
 
 from workflow_runtime.core.values import encode
-from workflow_runtime.errors import StoreUnavailable
 from workflow_runtime.store import crowds, rows, tables, trouble
 from workflow_runtime.store.dialects import OWN, Alike, Bound, Row, Statement, Transaction, Values
+from workflow_runtime.store.grouping import Line, busy
 from workflow_runtime.store.portable import Portable
 from workflow_runtime.store.trouble import Trouble
+
+T = TypeVar("T")
 
 BUSY_SECONDS = 5.0  #: how long SQLite waits for another process before one attempt is given up
 BUSY_ATTEMPTS = 3
@@ -58,6 +60,7 @@ class Sqlite(Portable):
         self.path = path
         self._clock = clock
         self._turn = threading.Lock()  # the writers of this process wait here in line instead of polling inside SQLite
+        self._line = Line(self)  # of those who may be committed together
         self._idle: list[Any] = []  # connections in nobody's hand; never more than there were callers at once
         self._reading_back: dict[Statement, Statement] = {}
 
@@ -88,10 +91,13 @@ class Sqlite(Portable):
         else:
             self._idle.append(driver)
 
+    def changed(self, work: Callable[[Transaction], T]) -> T:
+        return self._line.run(work, BUSY_SECONDS * BUSY_ATTEMPTS)
+
     def begin_write(self, driver: Any) -> None:
         """Take the write lock at once: a transaction that begins by reading can fail later, and at once."""
         if not self._turn.acquire(timeout=BUSY_SECONDS * BUSY_ATTEMPTS):
-            raise StoreUnavailable(f"the database {self.path} has been busy for {BUSY_SECONDS * BUSY_ATTEMPTS:.0f} s; repeat the call")
+            raise busy(self.place, BUSY_SECONDS * BUSY_ATTEMPTS)
         try:
             _begin_immediate(driver)
         except BaseException:

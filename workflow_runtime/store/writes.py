@@ -178,7 +178,7 @@ class Store:
         """
         planned = changes.plan(change, me or self._me)
         try:
-            return self._in(self.dialect.change, lambda transaction: changes.run(transaction, planned))
+            return trouble.again(lambda: self.dialect.changed(lambda transaction: changes.run(transaction, planned)), self._chance)
         except StoreUnavailable as error:
             return self._look(error, [planned], patience)[0]
         except Conflict as met:
