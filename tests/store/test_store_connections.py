@@ -270,7 +270,7 @@ def test_of_two_that_wait_for_each_other_both_end_well(store: Store) -> None:
 
 @ON_SERVERS
 def test_a_verb_is_begun_anew_when_the_database_ended_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    rest, begun = put(store, process()), list[int]()
+    held, begun = put_running(store, process()), list[int]()
     fetch = store.dialect.fetch
 
     def ended_twice(driver: Any, sql: str, values: Any) -> Any:
@@ -281,7 +281,7 @@ def test_a_verb_is_begun_anew_when_the_database_ended_it(store: Store, monkeypat
         return found
 
     monkeypatch.setattr(store.dialect, "fetch", ended_twice)
-    batch = [claim(rest, entries=(entry(rest),))]
+    batch = [Change(kind=ChangeKind.STEP, before=held, after=held, entries=(entry(held),))]
     if kind(store) == "postgresql":
         monkeypatch.setattr(store.dialect, "_sent_together", lambda transaction, prepared, bounds: ended_twice(transaction.driver, prepared.sql, bounds[0]))
     assert [applied.outcome for applied in store.apply_all(batch)] == [Outcome.APPLIED]

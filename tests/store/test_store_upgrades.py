@@ -44,7 +44,16 @@ def key_row(store: Store, scope: str, name: str, answer: str | None) -> None:
 
 def history_row(store: Store, process_id: str, seq: int = 1, **given: int) -> None:
     texts = dict.fromkeys(("from_activity", "to_activity", "from_state", "to_state", "transition", "walk_id", "trigger_name"), "")
-    values: dict[str, Any] = {"process_id": process_id, "seq": seq, "kind": "moved", "at": 0, "status": 2, "trigger_kind": "Initializing", "is_final": 0, **texts}
+    values: dict[str, Any] = {
+        "process_id": process_id,
+        "seq": seq,
+        "kind": "moved",
+        "at": 0,
+        "status": 2,
+        "trigger_kind": "Initializing",
+        "is_final": 0,
+        **texts,
+    }
     values |= {"classifier": "NotSpecified"} | dict.fromkeys(("identity", "impersonated_identity", "actor", "reason", "server", "started_at", "error"))
     with store.dialect.write() as transaction:
         transaction.run(insert(tables.history, "idempotency_key", *(() if given else ("id",))), values | given)
