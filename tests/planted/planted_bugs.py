@@ -23,6 +23,7 @@ PAYMENTS = "tests/crash/test_crash_payments.py"
 STORE = "tests/store/test_planted_store.py"
 ENGINE = "tests/engine/test_planted_engine.py"
 TIMEOUTS = "tests/engine/test_execution_timeouts.py"
+GROUPING = "tests/store/test_grouping.py"
 DEADLINES = "tests/engine/test_execution_timeouts_waits.py"
 
 
@@ -263,11 +264,11 @@ BUGS = (
         name="a transaction that is undone out of sight",
         sentence="A connection that is given back is watched no more, though what was begun on it is still to be undone.",
         file="workflow_runtime/store/network.py",
-        old="""        usable = self._rests(driver)
+        old="""        usable = not interrupted and self._rests(driver)
         held = self._out.pop(id(driver))
 """,
         new="""        held = self._out.pop(id(driver))
-        usable = self._rests(driver)
+        usable = not interrupted and self._rests(driver)
 """,
         caught_by=("tests/store/test_store_silence.py::test_what_is_undone_behind_a_transaction_is_ended_too[postgresql]",),
     ),
@@ -491,5 +492,38 @@ BUGS = (
         old="        if found is not None:\n            transaction.follow(",
         new="        if found is not None:\n            transaction.driver.commit()\n            transaction.follow(",
         caught_by=("tests/store/test_store_atomic.py::test_when_a_later_statement_fails_nothing_was_written",),
+    ),
+    PlantedBug(
+        name="timers of the activity that was left",
+        sentence="An arrival deletes no timers, whether or not the activity that is left has some.",
+        file="workflow_runtime/store/followers.py",
+        old="    return process.scheme is None or has_timers(process.scheme, process.activity)\n",
+        new="    return False\n",
+        caught_by=("tests/engine/test_timers_live.py::test_a_timer_goes_with_its_activity",),
+    ),
+    PlantedBug(
+        name="a request that is not read back",
+        sentence="A write of what stays Running does not look whether strangers wrote to the row.",
+        file="workflow_runtime/store/changes.py",
+        old="shape.takes_over, shape.owned and not shape.unflagged)",
+        new="shape.takes_over, False)",
+        caught_by=("tests/engine/test_cancelling.py::test_what_was_cancelled_can_be_resumed",),
+    ),
+    # ---- group commit
+    PlantedBug(
+        name="told before the commit",
+        sentence="A follower returns when its work is done, and the COMMIT of the group is still to come.",
+        file="workflow_runtime/store/grouping.py",
+        old="            waiter.answer = waiter.work(transaction)\n",
+        new="            waiter.answer = waiter.work(transaction)\n            waiter.tell(Word.STORED)\n",
+        caught_by=(f"{GROUPING}::test_nobody_returns_before_the_commit_has[sqlite]",),
+    ),
+    PlantedBug(
+        name="given up and yet taken",
+        sentence="A waiter that loses patience does not look whether a leader has taken its change.",
+        file="workflow_runtime/store/grouping.py",
+        old="        if self._goes(waiter):\n            raise busy",
+        new="        if True:\n            raise busy",
+        caught_by=(f"{GROUPING}::test_who_loses_patience_when_a_leader_has_its_change_looks_behind_it[sqlite]",),
     ),
 )

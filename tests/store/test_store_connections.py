@@ -268,6 +268,16 @@ def test_of_two_that_wait_for_each_other_both_end_well(store: Store) -> None:
     assert [store.load(row.id).children_open for row in (one, two)] == [2, 2]  # type: ignore[union-attr]
 
 
+def test_a_connection_that_was_interrupted_is_not_used_again(store: Store) -> None:
+    """Something of a statement may be left on it."""
+    block = store.dialect.write()
+    interrupted = block.__enter__().driver
+    block.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    with store.dialect.read() as transaction:
+        assert transaction.driver is not interrupted
+        assert transaction.row(sa.select(sa.literal_column("1")), {}) is not None
+
+
 @ON_SERVERS
 def test_a_verb_is_begun_anew_when_the_database_ended_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     held, begun = put_running(store, process()), list[int]()

@@ -191,7 +191,7 @@ class Block:
             try:
                 self._end(self._driver, error is None)
             finally:
-                dialect.give_back(self._driver)
+                dialect.give_back(self._driver, interrupted=error is not None and not isinstance(error, Exception))
         except dialect.foreign as failed:
             if error is None:
                 raise dialect.meaning(failed, committing=True) from failed  # else the rollback failed, and what led to it is told below
@@ -266,8 +266,11 @@ class Dialect(ABC):
         """A connection of the driver, with no transaction on it."""
 
     @abstractmethod
-    def give_back(self, driver: Any) -> None:
-        """Follows every ``take``; what was begun and not committed is rolled back."""
+    def give_back(self, driver: Any, *, interrupted: bool = False) -> None:
+        """Follows every ``take``; what was begun and not committed is rolled back.
+
+        ``interrupted``: perhaps within a call of the driver, of which something may be left on the connection: it is closed.
+        """
 
     @abstractmethod
     def begin_write(self, driver: Any) -> None: ...

@@ -172,9 +172,9 @@ class Networked(Dialect):
         connection.detach()
         return connection.dbapi_connection
 
-    def give_back(self, driver: Any) -> None:
+    def give_back(self, driver: Any, *, interrupted: bool = False) -> None:
         """Watched for as long as what was begun on it is undone."""
-        usable = self._rests(driver)
+        usable = not interrupted and self._rests(driver)
         held = self._out.pop(id(driver))
         if usable and held.age == self._age and len(self._idle) < MOST_IDLE:
             self._idle.append((driver, held.age))

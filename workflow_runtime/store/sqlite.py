@@ -82,7 +82,10 @@ class Sqlite(Portable):
             connection.detach()
             return connection.dbapi_connection
 
-    def give_back(self, driver: Any) -> None:
+    def give_back(self, driver: Any, *, interrupted: bool = False) -> None:
+        if interrupted:
+            driver.close()
+            return
         try:
             if driver.in_transaction:
                 driver.rollback()
