@@ -24,7 +24,6 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 
-from workflow_runtime.store import libpq
 from workflow_runtime.store.dialects import Dialect, Prepared
 from workflow_runtime.store.writes import Store
 
@@ -61,16 +60,16 @@ def _on_sqlite(dialect: Dialect, act: Callable[[], Any]) -> Cost:
 def _on_postgres(dialect: Any, act: Callable[[], Any]) -> Cost:
     alone = [0]  # writes that are a transaction by themselves
 
-    class Noting(libpq.Cursor):
-        def execute(self, text: str, values: Any = ()) -> Any:
-            is_alone = self._driver.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
-            alone[0] += is_alone and not text.lstrip().startswith("SELECT")
-            return super().execute(text, values)
+    class Noting(psycopg.RawCursor[Any]):
+        def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
+            is_alone = self.connection.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
+            alone[0] += is_alone and not query.lstrip().startswith("SELECT")
+            return super().execute(query, params, **options)
 
     with tempfile.TemporaryFile() as file, pytest.MonkeyPatch.context() as noting:
         with dialect.connected() as driver:
             driver.pgconn.trace(file.fileno())
-        noting.setattr(libpq, "Cursor", Noting)
+        noting.setattr(psycopg, "RawCursor", Noting)
         try:
             act()
         finally:

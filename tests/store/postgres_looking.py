@@ -53,7 +53,6 @@ def plans(store: Store, act: Callable[[], Any], monkeypatch: Any) -> list[tuple[
 
     with monkeypatch.context() as noting:
         noting.setattr(store.dialect, "cursor", Noting)
-        noting.setattr(store.dialect, "cursor_of_many", Noting)
         act()
     assert sent
     with store.dialect.connected() as driver:

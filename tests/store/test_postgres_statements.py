@@ -9,7 +9,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-import sqlalchemy as sa
 from factories import NOW, arrival, claim, creation, decision, deletion, entry, process, retry, server, step, timer
 from postgres_looking import plans, wire
 from stored import ONLY_POSTGRES, execute, put, put_running
@@ -17,7 +16,7 @@ from stored import ONLY_POSTGRES, execute, put, put_running
 from workflow_runtime.core import rules
 from workflow_runtime.core.filters import ProcessFilter
 from workflow_runtime.core.process import CancelRequest, Change, ChangeKind, JournalEntry, Process, ProcessStatus
-from workflow_runtime.store import libpq, rows, tables
+from workflow_runtime.store import rows, tables
 from workflow_runtime.store.changes import Outcome
 from workflow_runtime.store.reads import Reader
 from workflow_runtime.store.waiting import FIRST
@@ -91,28 +90,6 @@ def test_one_statement_and_one_journey(store: Store, name: str) -> None:
     with wire(store) as seen:
         act()
     assert (seen.journeys, seen.statements) == (1, 1)
-
-
-def test_a_text_is_prepared_when_it_has_been_met_often_enough_and_known_ones_are_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(libpq, "MOST", 8)
-    act = ONE["load"](store)
-
-    def journeys() -> int:
-        with wire(store) as seen:
-            act()
-        return seen.journeys
-
-    with store.dialect.connected() as driver:
-        driver.__dict__.pop(libpq.KNOWN, None)
-    assert [journeys() for _ in range(libpq.AFTER + 2)] == [1] * libpq.AFTER + [2, 1]
-    for number in range(30):
-        with store.dialect.read() as transaction:
-            transaction.rows_built(sa.select(sa.literal_column(str(number))))
-    with store.dialect.connected() as driver:
-        known = driver.__dict__[libpq.KNOWN]
-        assert len(known.names) <= 8
-        assert len(known.met) <= 8
-    assert journeys() == 1
 
 
 def test_a_batch_costs_few_journeys_however_many_changes_it_has(store: Store) -> None:

@@ -139,7 +139,7 @@ class Transaction:
         if len(rows) == 1:
             self.dialect.cursor(self.driver).execute(prepared.sql, prepared.bind(rows[0]))
         elif rows:
-            self.dialect.cursor_of_many(self.driver).executemany(prepared.sql, [prepared.bind(values) for values in rows])
+            self.dialect.cursor(self.driver).executemany(prepared.sql, [prepared.bind(values) for values in rows])
 
     def follow(self, steps: Iterable[Step]) -> None:
         for statement, rows in steps:
@@ -305,10 +305,6 @@ class Dialect(ABC):
 
     def cursor(self, driver: Any) -> Any:
         return driver.cursor()
-
-    def cursor_of_many(self, driver: Any) -> Any:
-        """With ``executemany``."""
-        return self.cursor(driver)
 
     def prepared(self, statement: Statement) -> Prepared:
         found = self._prepared.get(statement)

@@ -38,7 +38,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from workflow_runtime.core.values import encode
-from workflow_runtime.store import libpq, network, one_statement, sockets, tables, trouble
+from workflow_runtime.store import network, one_statement, sockets, tables, trouble
 from workflow_runtime.store.dialects import Alike, Block, Guarded, Prepared, Row, Transaction, begin_nothing, end_nothing
 from workflow_runtime.store.network import Bounds, Networked
 from workflow_runtime.store.nudges import Listener
@@ -156,11 +156,6 @@ class Postgres(Networked):
 
     def cursor(self, driver: Any) -> Any:
         self._touch(driver)
-        return libpq.Cursor(driver)
-
-    def cursor_of_many(self, driver: Any) -> Any:
-        """What is sent travels together."""
-        self._touch(driver)
         return psycopg.RawCursor(driver)
 
     def change(self) -> Block:
@@ -248,7 +243,7 @@ class Postgres(Networked):
         return found
 
     def _sent_together(self, transaction: Transaction, prepared: Prepared, bounds: list[Any]) -> list[Row | None]:
-        cursor = self.cursor_of_many(transaction.driver)
+        cursor = self.cursor(transaction.driver)
         cursor.executemany(prepared.sql, bounds, returning=True)
         found = [cursor.fetchone()]
         while cursor.nextset():
