@@ -65,7 +65,9 @@ class Nursery:
     def code(self, pid: int, timeout: float = PATIENCE) -> int:
         """How a server ended: its exit code, or the negative number of a signal."""
         with self._told:
-            assert self._told.wait_for(lambda: pid in self._ended, timeout), f"process {pid} has not ended within {timeout} s"
+            if not self._told.wait_for(lambda: pid in self._ended, timeout):
+                os.kill(pid, signal.SIGUSR1)  # it writes where its threads stand
+                raise AssertionError(f"process {pid} has not ended within {timeout} s; its *.stacks tells what it waits for")
             return self._ended[pid]
 
     def has_ended(self, pid: int) -> bool:

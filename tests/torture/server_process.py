@@ -17,6 +17,7 @@ resume      ``resume_process`` with ``process``
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import json
 import logging
 import os
@@ -119,6 +120,8 @@ class Server:
             os.environ[VARIABLE] = told["point"]
         logging.basicConfig(filename=folder / f"{self.name}.log", level=logging.INFO, format="%(asctime)s %(levelname)s %(threadName)s %(name)s %(message)s")
         logging.getLogger("workflow_runtime.engine.clockwork").setLevel(logging.INFO)
+        self._stacks = (folder / f"{self.name}.stacks").open("w")
+        faulthandler.register(signal.SIGUSR1, self._stacks, all_threads=True)
         self._unhandled = Notes(folder / f"{self.name}.unhandled")
         threading.excepthook = lambda given: self._note_unhandled(given.exc_value)
         count_refusals(Notes(folder / f"{self.name}.refusals"))

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -35,8 +36,8 @@ from waiting import until
 MARKER = "S3CR3T-7c1f"  #: a value of every process, which must stand in no log
 LOOK = 0.03  #: seconds between two looks at the database
 
-#: what a server says when it writes: on PostgreSQL history or journal of a change, on MariaDB its commit
-A_WRITE = {"postgresql": b'"walk_id":', "mysql": b"COMMIT"}
+#: what a server says when it writes: on PostgreSQL the walk that it has in hand, or an arrival in turn; on MariaDB its commit
+A_WRITE = {"postgresql": (b'"run":[', b"moved"), "mysql": (b"COMMIT",)}
 #: a short lease, so that a test about it is over soon
 SETTINGS: dict[str, Any] = {
     "beat": 0.2,
@@ -59,6 +60,7 @@ class Supervisor:
         self.events = Events(folder / "events.jsonl")
         self.database = sa.create_engine(triggers.named(sa.make_url(url), "supervisor"), isolation_level="AUTOCOMMIT", pool_pre_ping=True)
         triggers.install(self.database)
+        self._writes = cycle(A_WRITE[self.database.dialect.name])
         self.servers: list[Server] = []
         self.proxies: list[Proxy] = []
         self.created: set[str] = set()
@@ -242,7 +244,7 @@ class Supervisor:
         """The next write of this server loses its answer, or does not arrive at all; False when it writes nothing for so long."""
         assert server.proxy is not None
         before, deadline, pause = server.proxy.cuts, time.monotonic() + seconds, threading.Event()
-        server.proxy.cut_after(A_WRITE[self.database.dialect.name], side=Side.REQUEST, forward=landed)
+        server.proxy.cut_after(next(self._writes), side=Side.REQUEST, forward=landed)
         while server.proxy.cuts == before and time.monotonic() < deadline and server.alive:
             pause.wait(LOOK)
         done = server.proxy.cuts > before
