@@ -32,6 +32,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from transfer import SCHEME, ByPolicy, actions
@@ -125,7 +126,7 @@ class Server:
         self._unhandled = Notes(folder / f"{self.name}.unhandled")
         threading.excepthook = lambda given: self._note_unhandled(given.exc_value)
         count_refusals(Notes(folder / f"{self.name}.refusals"))
-        self._leave = threading.Event()
+        self._leave = SimpleQueue[None]()
         self._gate = threading.Lock()
         self._line = socket.create_connection(("127.0.0.1", told["port"]))
         self._pool = ThreadPoolExecutor(told["threads"])
@@ -140,7 +141,7 @@ class Server:
 
     def run(self) -> None:
         """Until SIGTERM, or until the supervisor is gone."""
-        signal.signal(signal.SIGTERM, lambda number, frame: self._leave.set())
+        signal.signal(signal.SIGTERM, lambda number, frame: self._leave.put(None))
         self.say(hello=self.name, pid=os.getpid())
         try:
             self.runtime.start()
@@ -149,9 +150,15 @@ class Server:
             raise
         self.say(started=self.name)
         threading.Thread(target=self._listen, daemon=True).start()
-        self._leave.wait()
+        self._wait()
         self.runtime.shutdown()
         self.say(left=self.name)
+
+    def _wait(self) -> None:
+        """A signal that comes in the moment before a wait begins does not end that wait."""
+        while True:
+            with suppress(Empty):
+                return self._leave.get(timeout=1)
 
     def say(self, **facts: Any) -> None:
         with self._gate:
@@ -160,7 +167,7 @@ class Server:
     def _listen(self) -> None:
         for line in self._line.makefile("rb"):
             self._pool.submit(self._serve, json.loads(line))
-        self._leave.set()
+        self._leave.put(None)
 
     def _serve(self, told: dict[str, Any]) -> None:
         try:

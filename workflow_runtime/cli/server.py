@@ -19,11 +19,11 @@ import os
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -188,11 +188,14 @@ def _lacking(runtime: WorkflowRuntime) -> Iterator[str]:
                 yield f"this server has no {names}, which scheme {code!r} needs, and leaves its processes to others; name the program with --app or --plugins"
 
 
+LOOK = 1.0  #: seconds: a signal that comes in the moment before a wait begins does not end that wait
+
+
 class _Until:
     """From the first signal on it is time to end; the second one does what it does without us."""
 
     def __init__(self) -> None:
-        self._came = threading.Event()
+        self._came = SimpleQueue[int]()  # what a handler may put into it whatever this thread is at; an Event has a lock
         self._number = 0
         self._before: dict[int, object] = {}
 
@@ -207,13 +210,13 @@ class _Until:
 
     def signalled(self) -> int:
         """Returns when a signal has come: which."""
-        while not self._came.wait(3_600):
-            pass
-        return self._number
+        while True:
+            with suppress(Empty):
+                return self._came.get(timeout=LOOK)
 
     def _noted(self, number: int, frame: FrameType | None) -> None:
-        if self._came.is_set():
+        if self._number:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         self._number = number
-        self._came.set()
+        self._came.put(number)
