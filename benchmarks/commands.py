@@ -29,16 +29,14 @@ def p1(shop: Workshop) -> Iterator[Row]:
     with shop.runtime("commands") as runtime, ExitStack() as hands:
         commands = [_going(runtime) for _ in range(THREADS)]
         by_hand = [_by_hand(hands.enter_context(closing(shop.floor.hand()))) for _ in range(THREADS)]
-        rivals = {
-            "floor": per_call(by_hand[0], shop.sizes.calls),
-            "subject": per_call(commands[0], shop.sizes.calls),
-            "floor of all": per_call_of_threads(by_hand, shop.sizes.calls // 4 + 1),
-            "subject of all": per_call_of_threads(commands, shop.sizes.calls // 4 + 1),
-        }
-        found = interleaved(rivals, shop.sizes.rounds, shop.say)
+        one = {"floor": per_call(by_hand[0], shop.sizes.calls), "subject": per_call(commands[0], shop.sizes.calls)}
+        found = interleaved(one, shop.sizes.rounds, shop.say)
         busy = _busy(commands[0], by_hand[0], shop.sizes.calls)
+        few = shop.sizes.calls // 4 + 1
+        all_ = {"floor": per_call_of_threads(by_hand, few), "subject": per_call_of_threads(commands, few)}
+        found_of_all = interleaved(all_, shop.sizes.rounds, shop.say)  # for itself: the machine is another one when eight threads have just kept it awake
     yield _row("P1", "one command, one action-free transition", found["subject"], found["floor"], most=MOST_P1[shop.floor.kind], busy=busy)
-    yield _row(f"P1 x{THREADS}", f"the same in {THREADS} threads", found["subject of all"], found["floor of all"])
+    yield _row(f"P1 x{THREADS}", f"the same in {THREADS} threads", found_of_all["subject"], found_of_all["floor"])
 
 
 def p2(shop: Workshop) -> Iterator[Row]:
