@@ -16,7 +16,7 @@ from workflow_runtime.errors import RuntimeNotStarted
 
 class LiveWork:
     def __init__(self) -> None:
-        self._lock = threading.Condition(threading.Lock())
+        self._lock = threading.Condition()  # of an RLock: a handler of a signal may shut down while this thread is in here
         self._holders: dict[UUID, int] = {}
         self._closed = False
         self.on_free: Callable[[UUID], None] = lambda process_id: None  #: told, outside the lock, that nobody here holds it any more
