@@ -1,4 +1,4 @@
-"""``evolve`` is ``dataclasses.replace`` for what the rules copy."""
+"""``evolve`` is ``dataclasses.replace`` for what the rules copy, and ``swift`` leaves a dataclass what it was."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workflow_runtime.core.evolving import evolve
-from workflow_runtime.core.process import HistoryEntry, Process, Timer, Walk
+from workflow_runtime.core.process import Change, ChangeKind, HistoryEntry, Process, Timer, Walk
 
 NAMES = [field.name for field in fields(Process)]
 VALUES: st.SearchStrategy[Any] = st.none() | st.text(max_size=3)  #: neither of the two looks at types
@@ -54,3 +54,23 @@ def test_a_name_that_is_no_field_is_refused(name: str) -> None:
 @pytest.mark.parametrize("kind", [Process, Walk, HistoryEntry, Timer])
 def test_it_leaves_nothing_to_be_done_at_birth(kind: type) -> None:
     assert not hasattr(kind, "__post_init__"), "evolve does not call it"
+
+
+@pytest.mark.parametrize(
+    ("given_names", "said"),
+    [
+        (["name"], "wants \\['due'\\]"),
+        (["name", "due", "dew"], "no field \\['dew'\\]"),
+        (["name", "dew"], "no field \\['dew'\\] and wants \\['due'\\]"),  # as many as there should be
+    ],
+)
+def test_made_at_once_it_refuses_what_a_dataclass_refuses(given_names: list[str], said: str) -> None:
+    any_values: dict[str, Any] = dict.fromkeys(given_names, "x")
+    with pytest.raises(TypeError, match=said):
+        Timer(**any_values)
+
+
+def test_made_at_once_it_is_checked_as_at_every_birth() -> None:
+    any_values: dict[str, Any] = dict.fromkeys(NAMES)
+    with pytest.raises(AssertionError, match="may not become"):
+        Change(kind=ChangeKind.CLAIM, before=None, after=Process(**any_values | {"status": "nonsense"}))

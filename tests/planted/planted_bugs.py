@@ -505,7 +505,7 @@ BUGS = (
         name="a request that is not read back",
         sentence="A write of what stays Running does not look whether strangers wrote to the row.",
         file="workflow_runtime/store/changes.py",
-        old="shape.takes_over, shape.owned and not shape.unflagged)",
+        old="shape.takes_over, before.status is ProcessStatus.RUNNING)",
         new="shape.takes_over, False)",
         caught_by=("tests/engine/test_cancelling.py::test_what_was_cancelled_can_be_resumed",),
     ),

@@ -98,15 +98,15 @@ BRACKETS = 2  #: BEGIN and COMMIT
 @pytest.mark.parametrize(
     ("prepare", "statements"),
     [
-        (_claim, BRACKETS + 1),  # UPDATE; strangers write to what is Running only
+        (_claim, BRACKETS + 1),  # UPDATE; to what is at rest strangers write nothing
         (_lost, BRACKETS + 1),  # UPDATE
-        (_arrival, BRACKETS + 3),  # and DELETE of timers, INSERT of history
-        (_journal, BRACKETS + 3),  # UPDATE, SELECT of what strangers wrote; five rows are one INSERT
+        (_arrival, BRACKETS + 4),  # UPDATE, SELECT of what strangers wrote, DELETE of timers, INSERT of history
+        (_journal, BRACKETS + 3),  # five rows are one INSERT
         (_creation, BRACKETS + 4),  # SELECT of an earlier life, process, timers, history
         (_creations, BRACKETS + 4),  # the same for a hundred
         (_deletion, BRACKETS + 2),  # SELECT FOR UPDATE, DELETE
         (_keyed, BRACKETS + 2),  # and INSERT of the key
-        (_settled, BRACKETS + 4),  # and UPDATE of the key
+        (_settled, BRACKETS + 5),  # and UPDATE of the key
         (_refused, 1),
         (_load, 1),
         (_cancel, 1),

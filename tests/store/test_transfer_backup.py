@@ -149,7 +149,7 @@ def test_a_damaged_database_makes_no_copy(store: Store, target: Path, open_store
     assert path is not None
     store.close()
     with path.open("r+b") as file:
-        for place in range(60, 90):
+        for place in range(60, 90):  # pages behind those that are read to open it
             file.seek(place * 4096)
             file.write(b"\x55" * 2000)
     with pytest.raises(StoreError, match=r"the copy is damaged, and so is|could not be made"):

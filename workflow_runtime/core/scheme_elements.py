@@ -194,8 +194,8 @@ class Transition(Drawn):
     @property
     def asks_nothing(self) -> bool:
         """Whether it can be taken whatever the values of the process are."""
-        only, *others = self.conditions
-        return not others and not only.inverted and only.type in (ConditionType.ALWAYS, ConditionType.OTHERWISE)
+        first = self.conditions[0]
+        return len(self.conditions) == 1 and not first.inverted and first.type in (ConditionType.ALWAYS, ConditionType.OTHERWISE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -122,7 +122,9 @@ class InHand:
         try:
             return self.engine.now()
         except StoreUnavailable:
-            return self._patiently(self.engine.now)
+            if not self._held:
+                raise
+            return self.engine.patiently(self.engine.now)
 
     def _patiently(self, read: Callable[[], T]) -> T:
         """Waits for a database that is away once the process is held: who only tries to take it is told at once."""

@@ -17,8 +17,8 @@ A request with an idempotency key inserts its row with the first change: where o
 What is taken over from another is not waited for: where somebody has locked the row, the guard has failed, and who
 takes over comes back later. A client has no server row and omits that part. An arrival, a failure, a wait or a verdict that brings an owned process to
 rest also asks that nobody requested its cancellation (else FLAGGED). ``cancel_requested`` and ``children_open`` are written
-by strangers to what is Running: no guarded write sets them, except that coming to rest clears the request, and each that
-leaves an owned process Running reads them back.
+by strangers to what is Running: no guarded write sets them, except that coming to rest clears the request, and each write about a
+process that was Running reads them back.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Outcome(StrEnum):
 
 
 class Applied(NamedTuple):
-    """What became of a change, and what strangers have written to the row (None, 0 when it was not applied)."""
+    """What became of a change, and what strangers have written to the row (None, 0 when it was not applied, or was about one at rest)."""
 
     outcome: Outcome
     cancel_requested: CancelRequest | None = None
@@ -144,7 +144,7 @@ def plan(change: Change, me: str | None) -> Plan:
     parameters = None if after.parameters is before.parameters else rows.encode_parameters(after.parameters)
     values = {**rows.updated_values(after), **guard, "status": after.status.id, "parameters": parameters}
     statement = _UPDATES[shape, after.status is not before.status, after.status is not ProcessStatus.RUNNING]
-    return Plan(change, Guarded(statement, values, follow, shape.takes_over, shape.owned and not shape.unflagged), shape)
+    return Plan(change, Guarded(statement, values, follow, shape.takes_over, before.status is ProcessStatus.RUNNING), shape)
 
 
 def run(transaction: Transaction, planned: Plan) -> Applied:

@@ -12,8 +12,9 @@ a dialect       SQLite (sqlite.py)              PostgreSQL (postgres.py)        
                 by one COMMIT: grouping.py
 ``single``      the same                        autocommit                      autocommit
 ``read``        one SELECT, which is a transaction by itself; ``snapshot`` for several, of one moment
-``guarded``     UPDATE ... RETURNING, then      one statement: all the rest     UPDATE, SELECT, then
-                what follows                    hangs on its guarded part       what follows
+``guarded``     UPDATE (RETURNING what          one statement: all the rest     UPDATE, SELECT of what strangers
+                strangers may have written),    hangs on its guarded part       may have written, then what
+                then what follows                                               follows
 ``now``         the clock that was handed in    clock_timestamp()               SYSDATE(6)
 ``meaning``     which error of ours an error of the driver is; see trouble.py
 ==============  ==============================  ==============================  ===============================
@@ -76,10 +77,10 @@ class Guarded(NamedTuple):
     values: Values
     followers: Followers
     skips: bool = False  #: a row that somebody has locked is left alone, where the database can do that: the guard fails
-    reads_back: bool = True  #: strangers may have written to the row; else ``NOTHING_READ`` may be returned for it
+    reads_back: bool = True  #: it was Running, so strangers may have written to the row; else ``NOTHING_READ`` may be returned for it
 
 
-NOTHING_READ: Row = (None, 0)  #: what strangers have written where they could not
+NOTHING_READ: Row = (None, 0)  #: in place of what strangers have written
 
 
 OWN = ("token", "revision", "seq", "walk")  #: what each row of a crowd has for itself: guards, the number of its next row of history, the id of its walk
@@ -326,7 +327,7 @@ class Dialect(ABC):
     def guarded(self, transaction: Transaction, change: Guarded) -> Row | None:
         """A guarded UPDATE or DELETE of one process and, if it matched, all that follows.
 
-        Returns what strangers wrote (cancel_requested, children_open), or None: the guard failed, nothing was written.
+        Returns what strangers wrote (cancel_requested, children_open) where the change ``reads_back``, or None: the guard failed, nothing was written.
         """
 
     @abstractmethod

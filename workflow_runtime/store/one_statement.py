@@ -49,8 +49,8 @@ class Number(IntEnum):
     MANY = 2
 
     @classmethod
-    def of(cls, rows: Sized) -> Number:
-        return _NUMBERS[min(len(rows), 2)]
+    def of(cls, given: Sized) -> Number:
+        return _NUMBERS[min(len(given), 2)]
 
 
 _NUMBERS = tuple(Number)
@@ -148,6 +148,7 @@ def _inserted(table: sa.Table, name: str, guarded: sa.CTE) -> Any:
 
 
 def _told(table: sa.Table, name: str, number: Number, guarded: sa.CTE) -> Any:
+    """Rows of journal or history: one by its values, more as JSON."""
     if number is not Number.ONE:
         return _inserted(table, name, guarded)
     columns = _columns(table)

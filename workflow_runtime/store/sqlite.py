@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 BUSY_SECONDS = 5.0  #: how long SQLite waits for another process before one attempt is given up
 BUSY_ATTEMPTS = 3
+PATIENCE = BUSY_SECONDS * BUSY_ATTEMPTS  #: seconds for the turn, and as many in the line before it
 WAL_PAUSE = 0.01  #: seconds between attempts to switch a new file to WAL, for which SQLite does not wait by itself
 
 _insert_timer = sqlite.insert(tables.timer).values({column.name: bindparam(column.name) for column in tables.timer.c})
@@ -95,12 +96,12 @@ class Sqlite(Portable):
             self._idle.append(driver)
 
     def changed(self, work: Callable[[Transaction], T]) -> T:
-        return self._line.run(work, BUSY_SECONDS * BUSY_ATTEMPTS)
+        return self._line.run(work, PATIENCE)
 
     def begin_write(self, driver: Any) -> None:
         """Take the write lock at once: a transaction that begins by reading can fail later, and at once."""
-        if not self._turn.acquire(timeout=BUSY_SECONDS * BUSY_ATTEMPTS):
-            raise busy(self.place, BUSY_SECONDS * BUSY_ATTEMPTS)
+        if not self._turn.acquire(timeout=PATIENCE):
+            raise busy(self.place, PATIENCE)
         try:
             _begin_immediate(driver)
         except BaseException:
